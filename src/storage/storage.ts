@@ -1,0 +1,68 @@
+/**
+ * storage: where a repository lives. A `Storage` maps keys to objects; everything else a repository needs is built on it.
+ *
+ * An implementation is created for one place, used by one process, and closed. Retry, rate limit and cache are decorators
+ * around a `Storage`, never part of an implementation. Every implementation passes `describeStorage()` in `suite.ts`.
+ */
+import type { AbortOptions } from '../base/abort.ts'
+
+export interface ByteRange {
+  /** First byte, counted from 0. */
+  readonly offset: number
+  /** Number of bytes, at least 1. */
+  readonly length: number
+}
+
+export interface StoredObject {
+  readonly key: string
+  readonly sizeBytes: number
+  /** When the object was last put, by the store's own clock, in ms since 1970; only ever used to judge silence, never safety. */
+  readonly modifiedAtMs: number
+}
+
+/**
+ * Flat key → bytes store that holds one repository; all a repository needs from the outside world.
+ *
+ * A key is 1 to 200 characters of `a-z 0-9 - _ .` in parts joined by `/`; no part is empty or begins with a dot.
+ * All operations are linearizable: what one client has put, any other sees in its next get or list.
+ *
+ * Contract after restic `internal/backend/backend.go` and kopia `repo/blob/storage.go`.
+ */
+export interface Storage {
+  /** Where it is, as a person would write it; for messages. */
+  readonly location: string
+
+  /**
+   * Reads `range.length` bytes from byte `range.offset`, or the whole object when `range` is omitted.
+   * The caller owns the returned buffer. Objects are at most one pack (128 MiB).
+   *
+   * @throws {CairnError} `NOT_FOUND` when no object has this key; never retried
+   * @throws {CairnError} `DATA_CORRUPT` when the object ends before `offset + length`
+   * @throws {CairnError} `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`, the latter for any failure worth retrying
+   */
+  get(key: string, range?: ByteRange, options?: AbortOptions): Promise<Uint8Array>
+
+  /**
+   * Stores `data` durably under `key`, replacing what was there: when the promise resolves, the object survives power loss;
+   * a reader sees the old object or the new one, whole. `data` must not change before the promise settles.
+   *
+   * @throws {CairnError} `STORAGE_FULL` | `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`; then the key holds what it held before
+   */
+  put(key: string, data: Uint8Array, options?: AbortOptions): Promise<void>
+
+  /**
+   * Like `put`, but only if no object has this key; of several callers exactly one wins. Resolves to whether this one did.
+   *
+   * @throws {CairnError} as `put`; after `STORAGE_UNAVAILABLE` the object may or may not have been stored
+   */
+  putIfAbsent(key: string, data: Uint8Array, options?: AbortOptions): Promise<boolean>
+
+  /** Yields every object whose key starts with `prefix`, in no particular order; an unknown prefix yields nothing. */
+  list(prefix: string, options?: AbortOptions): AsyncIterable<StoredObject>
+
+  /** Deletes the object durably. Deleting an absent key succeeds, so that an interrupted run can be repeated. */
+  delete(key: string, options?: AbortOptions): Promise<void>
+
+  /** Lets go of connections and temporary files. Calls after it are a programming error. */
+  close(): Promise<void>
+}
