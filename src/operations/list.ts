@@ -1,0 +1,47 @@
+import { loadSnapshots, findSnapshot } from '../snapshot/catalog.ts'
+import { walkTree } from '../snapshot/tree-walk.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { type EntryInfo, type SnapshotInfo, toEntryInfo, toSnapshotInfo } from './snapshot-info.ts'
+
+export interface SnapshotList {
+  readonly repositoryId: string
+  readonly encryption: string
+  /** Oldest first. */
+  readonly snapshots: readonly SnapshotInfo[]
+}
+
+/** All snapshots of a repository. */
+export async function listSnapshots(access: RepositoryAccess): Promise<SnapshotList> {
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    const snapshots = await loadSnapshots(repository, access)
+    return {
+      repositoryId: repository.id,
+      encryption: repository.config.encryption,
+      snapshots: snapshots.map((snapshot) => toSnapshotInfo(snapshot, repository.index)),
+    }
+  })
+}
+
+/**
+ * The entries of one snapshot (`latest`, a name or an id prefix) in path order, those at or below `paths` when given. They go
+ * to `onEntry` one by one: a snapshot may have more than fit in memory.
+ *
+ * @throws {CairnError} `NOT_FOUND` for an unknown snapshot or a path that is not in it
+ */
+export async function listEntries(
+  access: RepositoryAccess,
+  snapshot: string,
+  paths: readonly string[],
+  onEntry: (entry: EntryInfo) => void | Promise<void>,
+): Promise<SnapshotInfo> {
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    const found = findSnapshot(await loadSnapshots(repository, access), snapshot)
+    const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, access)
+    for await (const entries of walkTree(found.tree, paths, load)) {
+      for (const { path, node } of entries) if (!node.ancestor) await onEntry(toEntryInfo(path, node))
+    }
+    return toSnapshotInfo(found, repository.index)
+  })
+}

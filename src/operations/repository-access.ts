@@ -1,0 +1,34 @@
+import type { AbortOptions } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import { FolderKeyFiles } from '../repository/key-files.ts'
+import { type Repository, openRepository } from '../repository/repository.ts'
+import type { PassphraseQuestion } from '../repository/unlock.ts'
+import { openStorage } from '../storage/location.ts'
+
+export type { PassphraseQuestion }
+
+/** Which repository, and how to get at its keys. */
+export interface RepositoryAccess extends AbortOptions {
+  /** Location without `::NAME`. */
+  readonly location: string
+  /** Where key files of `keyfile` repositories are kept. */
+  readonly keyFolder: string
+  /** Asks for the passphrase; `undefined` gives up, which ends in `WRONG_PASSWORD`. Never asked when none is needed. */
+  readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
+  readonly clock?: Clock
+}
+
+/**
+ * Opens the repository for one operation and closes its storage afterwards, whatever happens.
+ *
+ * @throws {CairnError} what `openStorage` and `openRepository` throw, and what the operation throws
+ */
+export async function withRepository<T>(access: RepositoryAccess, use: (repository: Repository) => Promise<T>): Promise<T> {
+  const storage = await openStorage(access.location)
+  try {
+    const keyFiles = new FolderKeyFiles(access.keyFolder)
+    return await use(await openRepository(storage, { keyFiles, askPassphrase: access.askPassphrase, signal: access.signal }))
+  } finally {
+    await storage.close()
+  }
+}
