@@ -7,7 +7,7 @@
  */
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { ChunkId } from '../base/ids.ts'
-import type { ChunkerParams } from '../chunker/chunker.ts'
+import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'

@@ -1,7 +1,7 @@
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { type LoadChunk, contentIds, readInlineContent } from '../snapshot/content.ts'
-import { StampReader } from '../snapshot/stamps.ts'
+import { StampReader, toStampTime } from '../snapshot/stamps.ts'
 import type { SourceEntry } from '../sources/source.ts'
 import { ParentCursor, type ParentNode } from './parent-cursor.ts'
 
@@ -55,15 +55,16 @@ export class Comparison {
    * not compared: its number changes with every reboot.
    */
   async isUnchanged(entry: SourceEntry, found: ParentNode | undefined): Promise<boolean> {
-    const node = found?.node
-    if (!this.#stamps || node?.type !== 'file' || entry.type !== 'file') return false
+    if (!this.#stamps || !found || entry.type !== 'file') return false
+    const { node } = found
+    if (node.type !== 'file') return false
     if (node.sizeBytes !== entry.sizeBytes || node.mtimeNs !== entry.mtimeNs) return false
     let stamp = this.#stamps.at(found.position)
     if (!stamp) {
       await this.#stamps.seek(found.position)
       stamp = this.#stamps.at(found.position)
     }
-    if (stamp?.inode !== entry.inode || stamp.ctimeNs !== entry.ctimeNs) return false
+    if (stamp?.inode !== entry.inode || stamp.ctimeNs !== toStampTime(entry.ctimeNs)) return false
     return node.content === undefined ? entry.sizeBytes === 0 : this.#isLive(node.content, entry.path)
   }
 

@@ -3,7 +3,15 @@ import type { ChunkRef } from '../snapshot/content.ts'
 import type { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import type { WriterStats } from '../repository/chunk-writer.ts'
-import { type ArchiveJob, type ArchiveResult, type FileBatch, type PackToStore, RANGE_BYTES, type RangeProgress, REF_BYTES } from './protocol.ts'
+import {
+  type ArchiveJob,
+  type ArchiveResult,
+  type FileBatch,
+  type PackToStore,
+  RANGE_BYTES,
+  type RangeProgress,
+  REF_BYTES,
+} from './protocol.ts'
 
 /** A file handed to the dispatcher. */
 export interface FileToRead {
@@ -95,7 +103,10 @@ export class Dispatcher {
     this.#batch = []
     this.#batchBytes = 0
     this.#tasks.push({
-      batch: toBatch(waiting.map(({ file }) => file), undefined),
+      batch: toBatch(
+        waiting.map(({ file }) => file),
+        undefined,
+      ),
       onRange: () => undefined,
       finished: (result) => deliver(waiting, result),
     })
@@ -104,9 +115,7 @@ export class Dispatcher {
 
   /** Resolves when something has finished since. @throws what a worker or the store threw */
   async turn(): Promise<void> {
-    if (this.#failure) throw this.#failure.error
-    if (this.#running === 0) return
-    await new Promise<void>((resolve) => (this.#wake = resolve))
+    if (this.#running > 0 && !this.#failure) await new Promise<void>((resolve) => (this.#wake = resolve))
     if (this.#failure) throw this.#failure.error
   }
 
@@ -137,7 +146,7 @@ export class Dispatcher {
         finished: (result) => {
           results[place] = result
           if (result.failures.length > 0) ended = true
-          if (ended && results.every((result) => result !== undefined)) done(joinRanges(results as ArchiveResult[]))
+          if (ended && results.every((result) => result !== undefined)) done(joinRanges(results))
         },
       }
     }

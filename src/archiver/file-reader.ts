@@ -56,17 +56,14 @@ export class FileReader {
         this.#readSmall(fd, sizeBytes)
       } else {
         if (statOpenFile(fd).type !== 'file') throw notAFile()
-        for (let offset = 0, end = false; !end; ) {
-          await this.#readRange(fd, offset, (progress) => {
-            offset = progress.nextOffset
-            end = progress.end
-          })
-        }
+        await this.#readWhole(fd)
       }
       const after = statOpenFile(fd)
       if (after.type !== 'file') throw notAFile()
       return (
-        after.sizeBytes !== sizeBytes || after.mtimeNs !== batch.mtimesNs[index] || after.ctimeNs !== batch.ctimesNs[index]
+        after.sizeBytes !== sizeBytes ||
+        BigInt.asIntN(64, after.mtimeNs) !== batch.mtimesNs[index] ||
+        BigInt.asIntN(64, after.ctimeNs) !== batch.ctimesNs[index]
       )
     } finally {
       closeFile(fd)
@@ -79,6 +76,13 @@ export class FileReader {
     const room = this.#writer.room(sizeBytes)
     const bytes = readFully(fd, room, 0, sizeBytes)
     if (bytes > 0) this.#refs.add(this.#writer.saveRoom(bytes), bytes)
+  }
+
+  async #readWhole(fd: number): Promise<void> {
+    const at: RangeProgress[] = [{ nextOffset: 0, end: false }]
+    for (let range = at.pop(); range && !range.end; range = at.pop()) {
+      await this.#readRange(fd, range.nextOffset, (progress) => at.push(progress))
+    }
   }
 
   /**

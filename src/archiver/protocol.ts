@@ -1,5 +1,5 @@
 /** What the archiver's main thread and its worker threads say to each other. */
-import type { ChunkerParams } from '../chunker/chunker.ts'
+import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
 import type { SharedChunkTable } from '../repository/chunk-table.ts'
 import type { WriterStats } from '../repository/chunk-writer.ts'

@@ -34,4 +34,3 @@ serveJobs<WorkerInit, ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>((init
 function maxChunkBytes({ chunker }: WorkerInit): number {
   return chunker.algorithm === 'fixed' ? chunker.blockBytes : chunker.maxBytes
 }
-

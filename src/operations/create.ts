@@ -2,7 +2,7 @@ import os from 'node:os'
 import { type ArchiveObserver, type EntryStatus, archive } from '../archiver/archiver.ts'
 import { systemClock } from '../base/clock.ts'
 import { isCairnError } from '../base/errors.ts'
-import { DEFAULT_COMPRESSION, parseCompression } from '../codec/compression.ts'
+import { parseCompression } from '../codec/compression.ts'
 import { currentUser, hostName } from '../platform/owners.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
@@ -11,7 +11,13 @@ import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
 import type { Source } from '../sources/source.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
-import { type CreateStats, type RepositoryTotals, type SnapshotInfo, toSnapshotInfo, totalsOf } from './snapshot-info.ts'
+import {
+  type CreateStats,
+  type RepositoryTotals,
+  type SnapshotInfo,
+  toSnapshotInfo,
+  totalsOf,
+} from './snapshot-info.ts'
 import { VERSION } from './version.ts'
 
 export type { CreateStats, EntryStatus, RepositoryTotals, SnapshotInfo }
@@ -29,7 +35,13 @@ export type CreateEvent =
       readonly currentPath: string
     }
   | { readonly type: 'entry'; readonly status: EntryStatus; readonly path: string; readonly sizeBytes: number }
-  | { readonly type: 'issue'; readonly during: 'scan' | 'read'; readonly path: string; readonly message: string; readonly code: string }
+  | {
+      readonly type: 'issue'
+      readonly during: 'scan' | 'read'
+      readonly path: string
+      readonly message: string
+      readonly code: string
+    }
 
 export interface CreateOptions {
   readonly name: string
@@ -93,7 +105,7 @@ async function runSession(
     source,
     keys: repository.keys,
     chunker: repository.config.chunker,
-    compression: options.compression === undefined ? DEFAULT_COMPRESSION : parseCompression(options.compression),
+    compression: parseCompression(options.compression ?? 'zstd'),
     table: repository.table,
     loadChunk: (id) => repository.readChunk(id, access),
     storePack: (pack) => session.storePack(pack),
@@ -176,7 +188,10 @@ class Counter implements ArchiveObserver {
     this.#clock = clock
   }
 
-  stats(): Pick<Snapshot['stats'], 'filesNew' | 'filesChanged' | 'filesUnmodified' | 'directories' | 'otherEntries' | 'originalBytes'> {
+  stats(): Pick<
+    Snapshot['stats'],
+    'filesNew' | 'filesChanged' | 'filesUnmodified' | 'directories' | 'otherEntries' | 'originalBytes'
+  > {
     return {
       filesNew: this.#filesNew,
       filesChanged: this.#filesChanged,

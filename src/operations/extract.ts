@@ -75,7 +75,15 @@ export async function extractSnapshot(access: RepositoryAccess, options: Extract
       )
     }
     const info = toSnapshotInfo(snapshot, repository.index)
-    return { snapshot: info, files, directories, otherEntries, bytes: bytesDone, issues, durationMs: clock.now() - startedAtMs }
+    return {
+      snapshot: info,
+      files,
+      directories,
+      otherEntries,
+      bytes: bytesDone,
+      issues,
+      durationMs: clock.now() - startedAtMs,
+    }
   })
 }
 

@@ -2,7 +2,7 @@ import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
-import { type EncryptionMode, createRepository } from '../repository/repository.ts'
+import { type EncryptionMode, TOP_LEVEL_NAMES, createRepository } from '../repository/repository.ts'
 import { openStorage } from '../storage/location.ts'
 
 export type { EncryptionMode }
@@ -37,7 +37,7 @@ export async function initRepository(options: InitOptions): Promise<InitResult> 
   const { encryption, passphrase, chunkerParams, clock, keyFolder } = options
   const chunker = chunkerParams === undefined ? undefined : parseChunkerParams(chunkerParams)
   const keyFiles = new FolderKeyFiles(keyFolder)
-  const storage = await openStorage(options.location, { create: true })
+  const storage = await openStorage(options.location, { create: true, mayContain: TOP_LEVEL_NAMES })
   try {
     const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, clock })
     const keyFile = encryption === 'keyfile' ? keyFiles.pathOf(repository.id) : undefined

@@ -23,11 +23,16 @@ export interface RepositoryAccess extends AbortOptions {
  *
  * @throws {CairnError} what `openStorage` and `openRepository` throw, and what the operation throws
  */
-export async function withRepository<T>(access: RepositoryAccess, use: (repository: Repository) => Promise<T>): Promise<T> {
+export async function withRepository<T>(
+  access: RepositoryAccess,
+  use: (repository: Repository) => Promise<T>,
+): Promise<T> {
   const storage = await openStorage(access.location)
   try {
     const keyFiles = new FolderKeyFiles(access.keyFolder)
-    return await use(await openRepository(storage, { keyFiles, askPassphrase: access.askPassphrase, signal: access.signal }))
+    return await use(
+      await openRepository(storage, { keyFiles, askPassphrase: access.askPassphrase, signal: access.signal }),
+    )
   } finally {
     await storage.close()
   }

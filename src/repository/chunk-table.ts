@@ -142,7 +142,7 @@ export class ChunkTable {
   #insert(id: Int32Array, state: number): number {
     const { words, slots } = this.#last()
     let slot = firstSlot(id, slots)
-    for (let probes = 0; probes < slots; ) {
+    for (let probes = 0; probes < slots;) {
       const at = HEADER_WORDS + slot * SLOT_WORDS
       const found = Atomics.compareExchange(words, at, EMPTY, BUSY)
       if (found === EMPTY) {
@@ -192,7 +192,7 @@ function firstSlot(id: Int32Array, slots: number): number {
 function findSlot(level: Level, id: Int32Array): number {
   const { words, slots } = level
   let slot = firstSlot(id, slots)
-  for (let probes = 0; probes < slots; ) {
+  for (let probes = 0; probes < slots;) {
     const at = HEADER_WORDS + slot * SLOT_WORDS
     const state = Atomics.load(words, at)
     if (state === EMPTY) return -1
@@ -214,7 +214,13 @@ function sameId(words: Int32Array, at: number, id: Int32Array): boolean {
   )
 }
 
-function packLocation(words: Int32Array, at: number, segmentOffset: number, segmentBytes: number, position: number): void {
+function packLocation(
+  words: Int32Array,
+  at: number,
+  segmentOffset: number,
+  segmentBytes: number,
+  position: number,
+): void {
   words[at] = segmentOffset
   words[at + 1] = segmentBytes
   words[at + 2] = position

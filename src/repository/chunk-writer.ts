@@ -2,8 +2,16 @@ import { type ChunkId, type PackId, asChunkId, toHex } from '../base/ids.ts'
 import { type Aead, TAG_BYTES } from '../codec/aead.ts'
 import { COMPRESSION_CODES, type Compression, compress } from '../codec/compression.ts'
 import { ChunkHasher, blake3 } from '../codec/hash.ts'
+import { release } from '../codec/release.ts'
 import { encodeSegmentHead } from './pack/segment.ts'
-import { MAX_CHUNKS, MAX_TABLE_BYTES, PACK_BYTES, PackTableWriter, TABLE_LENGTH_BYTES, packData } from './pack/pack-format.ts'
+import {
+  MAX_CHUNKS,
+  MAX_TABLE_BYTES,
+  PACK_BYTES,
+  PackTableWriter,
+  TABLE_LENGTH_BYTES,
+  packData,
+} from './pack/pack-format.ts'
 import { HEADER_BYTES, newHeader, openHeader } from './sealed-object.ts'
 import type { PackKind, RepositoryKeys } from './keys.ts'
 import type { ChunkTable } from './chunk-table.ts'
@@ -52,11 +60,11 @@ const SEGMENT_BYTES: Readonly<Record<PackKind, number>> = { dataPack: 4 << 20, t
 /** A small file read into `room` at the end of a full segment may pass its target by this much. */
 const SEGMENT_SLACK_BYTES = 1 << 20
 /** Packs on their way to the store per writer before `ready` makes the caller wait. */
-const MAX_PACKS_IN_FLIGHT = 2
+const MAX_PACKS_IN_FLIGHT = 1
 
 /**
  * Chunks in, sealed packs out: hashes each chunk, claims its id, and packs the new ones into segments, compressed and sealed
- * once each. One writer per thread; memory is one segment plus up to three packs.
+ * once each. One writer per thread; memory is one segment plus two packs.
  *
  * `save` never waits. Between chunks callers await `ready()` when it is not `undefined`, so that a slow store slows them down.
  * After an error of the sink every further call throws it.
@@ -180,7 +188,14 @@ export class ChunkWriter {
     const head = encodeSegmentHead(smaller ? COMPRESSION_CODES[compression.name] : COMPRESSION_CODES.none, lengths)
     const { pack, aead } = this.#openPack()
     const offset = this.#packUsed
-    const sealedBytes = aead.seal(offset, packData(this.#header, 'segment'), [head, smaller ? compressed : plain], pack, offset)
+    const sealedBytes = aead.seal(
+      offset,
+      packData(this.#header, 'segment'),
+      [head, smaller ? compressed : plain],
+      pack,
+      offset,
+    )
+    if (compressed.buffer !== plain.buffer) release(compressed)
     this.#packUsed += sealedBytes
     this.#packTable.addSegment(sealedBytes, ids, lengths)
     if (this.#packUsed >= PACK_BYTES || this.#packTable.chunks >= MAX_CHUNKS) this.#finishPack()
@@ -190,7 +205,7 @@ export class ChunkWriter {
     if (!this.#pack || !this.#aead) {
       const { kind, keys } = this.#options
       const memory = this.#spare.pop()
-      this.#pack = memory ? Buffer.from(memory) : Buffer.from(new ArrayBuffer(this.#packCapacity))
+      this.#pack = Buffer.from(memory ?? newPackMemory(this.#packCapacity), 0, this.#packCapacity)
       this.#header = newHeader(kind, keys)
       this.#aead = openHeader(this.#header, kind, keys, 'a new pack')
       this.#header.copy(this.#pack)
@@ -224,4 +239,9 @@ export class ChunkWriter {
     const done: Promise<void> = stored.finally(() => this.#inFlight.delete(done))
     this.#inFlight.add(done)
   }
+}
+
+/** Memory that begins at a page, as resizable memory does, so that a local store can write it past the page cache. */
+function newPackMemory(bytes: number): ArrayBuffer {
+  return new ArrayBuffer(bytes, { maxByteLength: bytes })
 }

@@ -3,7 +3,7 @@ import { type RepositoryId, asRepositoryId, toHex } from '../base/ids.ts'
 import type { CipherName } from '../codec/aead.ts'
 import { ChunkHasher } from '../codec/hash.ts'
 import { constantTimeEqual } from '../codec/random.ts'
-import { type ChunkerParams, validateChunkerParams } from '../chunker/chunker.ts'
+import { type ChunkerParams, validateChunkerParams } from '../chunker/params.ts'
 import { FORMAT_VERSION } from './sealed-object.ts'
 
 /** Where the master key is kept: wrapped inside the repository, wrapped in a file of the user, or nowhere. Borg's words. */
@@ -21,8 +21,8 @@ export interface RepositoryConfig {
 
 export const CONFIG_KEY = 'config'
 
-const ENCRYPTION_MODES: readonly unknown[] = ['repokey', 'keyfile', 'none']
-const CIPHERS: readonly unknown[] = ['none', 'aes-256-gcm', 'chacha20-poly1305']
+const ENCRYPTION_MODES = new Set<unknown>(['repokey', 'keyfile', 'none'])
+const CIPHERS = new Set<unknown>(['none', 'aes-256-gcm', 'chacha20-poly1305'])
 
 /** The config object: one line of JSON, and one line with its keyed hash. */
 export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer {
@@ -35,7 +35,10 @@ export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer 
  *
  * @throws {CairnError} `FORMAT_UNSUPPORTED` for a newer format, `DATA_CORRUPT` when it makes no sense
  */
-export function decodeConfig(object: Uint8Array): { config: RepositoryConfig; authenticate: (key: Uint8Array) => void } {
+export function decodeConfig(object: Uint8Array): {
+  config: RepositoryConfig
+  authenticate: (key: Uint8Array) => void
+} {
   const [line = '', hash = ''] = Buffer.from(object).toString('utf8').split('\n')
   const value = parseJson(line)
   const { cairn, id, encryption, cipher, chunker, createdAt } = value
@@ -46,7 +49,12 @@ export function decodeConfig(object: Uint8Array): { config: RepositoryConfig; au
     )
   }
   const repositoryId = typeof id === 'string' ? asRepositoryId(id) : undefined
-  if (cairn !== FORMAT_VERSION || !repositoryId || !ENCRYPTION_MODES.includes(encryption) || !CIPHERS.includes(cipher)) {
+  if (
+    cairn !== FORMAT_VERSION ||
+    !repositoryId ||
+    !ENCRYPTION_MODES.has(encryption) ||
+    !CIPHERS.has(cipher)
+  ) {
     throw damaged()
   }
   if ((encryption === 'none') !== (cipher === 'none') || typeof createdAt !== 'string') throw damaged()

@@ -21,7 +21,9 @@ export class FolderKeyFiles implements KeyFiles {
     try {
       return readTextFile(file)
     } catch (error) {
-      throw new CairnError('WRONG_PASSWORD', `Cannot read the key file ${file}: ${describeSystemError(error)}`, { cause: error })
+      throw new CairnError('WRONG_PASSWORD', `Cannot read the key file ${file}: ${describeSystemError(error)}`, {
+        cause: error,
+      })
     }
   }
 
@@ -31,7 +33,11 @@ export class FolderKeyFiles implements KeyFiles {
       writePrivateFile(file, slot)
     } catch (error) {
       const code = errnoOf(error) === 'ENOSPC' ? 'STORAGE_FULL' : 'STORAGE_DENIED'
-      throw new CairnError(code, `Cannot write the key file ${file}: ${describeSystemError(error)}; set CAIRN_KEYS_DIR to another folder`, { cause: error })
+      throw new CairnError(
+        code,
+        `Cannot write the key file ${file}: ${describeSystemError(error)}; set CAIRN_KEYS_DIR to another folder`,
+        { cause: error },
+      )
     }
     return file
   }

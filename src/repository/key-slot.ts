@@ -30,7 +30,8 @@ export async function wrapMasterKey(
 ): Promise<string> {
   const salt = randomBytes(SALT_BYTES)
   const argon2 = options.argon2 ?? DEFAULT_ARGON2
-  const wrapping = passphrase === undefined ? unprotectedKey(salt) : await argon2id(passphraseBytes(passphrase), salt, argon2)
+  const wrapping =
+    passphrase === undefined ? unprotectedKey(salt) : await argon2id(passphraseBytes(passphrase), salt, argon2)
   const sealed = Buffer.alloc(MASTER_KEY_BYTES + TAG_BYTES)
   new Aead('aes-256-gcm', wrapping).seal(0, slotData(repository), [master], sealed, 0)
   const kdf = passphrase === undefined ? { name: 'none' } : { name: 'argon2id', ...argon2 }
@@ -60,7 +61,8 @@ export function parseKeySlot(text: string, what: string): KeySlot {
   if (typeof version === 'number' && version > 1) {
     throw new CairnError('FORMAT_UNSUPPORTED', `Cannot read ${what}: a newer version of cairn wrote it`)
   }
-  if (version !== 1 || typeof repository !== 'string' || typeof salt !== 'string' || typeof sealed !== 'string') throw damaged(what)
+  if (version !== 1 || typeof repository !== 'string' || typeof salt !== 'string' || typeof sealed !== 'string')
+    throw damaged(what)
   const { name, memoryKiB, passes, parallelism } = (kdf ?? {}) as Record<string, unknown>
   const saltBytes = Buffer.from(salt, 'base64')
   const sealedBytes = Buffer.from(sealed, 'base64')
@@ -75,7 +77,9 @@ export function parseKeySlot(text: string, what: string): KeySlot {
       if (name === 'argon2id' && passphrase === undefined) return undefined
       const parameters = { memoryKiB, passes, parallelism } as Argon2Parameters
       const wrapping =
-        name === 'none' ? unprotectedKey(saltBytes) : await argon2id(passphraseBytes(passphrase ?? ''), saltBytes, parameters)
+        name === 'none'
+          ? unprotectedKey(saltBytes)
+          : await argon2id(passphraseBytes(passphrase ?? ''), saltBytes, parameters)
       try {
         return new Aead('aes-256-gcm', wrapping).open(0, slotData(repository), sealedBytes, what)
       } catch {

@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { type RepositoryId, type SessionId, toHex } from '../base/ids.ts'
 import { randomBytes } from '../codec/random.ts'
-import { DEFAULT_CHUNKER_PARAMS, type ChunkerParams } from '../chunker/chunker.ts'
+import { type ChunkerParams, DEFAULT_CHUNKER_PARAMS } from '../chunker/params.ts'
 import { probePutIfAbsent } from '../storage/put-if-absent-probe.ts'
 import type { Storage } from '../storage/storage.ts'
 import { CONFIG_KEY, type EncryptionMode, type RepositoryConfig, decodeConfig, encodeConfig } from './config.ts'
@@ -20,10 +20,11 @@ import { type LoadedIndex, loadIndex } from './index/load-index.ts'
 import { type WrapOptions, wrapMasterKey } from './key-slot.ts'
 import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
-import { openObject } from './sealed-object.ts'
+import { FORMAT_VERSION, openObject } from './sealed-object.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
-export type { EncryptionMode, KeyFiles, RepositoryConfig, UnlockOptions, ChunkerParams }
+export { FORMAT_VERSION }
+export type { EncryptionMode, KeyFiles, LoadedIndex, RepositoryConfig, UnlockOptions }
 
 export interface CreateRepositoryOptions extends WrapOptions {
   readonly encryption: EncryptionMode
@@ -51,6 +52,19 @@ export interface ChunkAddress {
   readonly position: number
 }
 
+/** First parts of all keys a repository uses: what an existing one has at its top. */
+export const TOP_LEVEL_NAMES = [
+  CONFIG_KEY,
+  'keys',
+  'names',
+  'sessions',
+  'packs',
+  'index',
+  'commits',
+  'condemned',
+  'probe',
+] as const
+
 /** Decoded segments kept for the next chunk; trees are read in the order they were written, so a few are enough. */
 const CACHED_SEGMENTS = 24
 
@@ -69,10 +83,16 @@ export async function createRepository(storage: Storage, options: CreateReposito
     if (object.key === CONFIG_KEY) {
       throw new CairnError('REPOSITORY_EXISTS', `Cannot make a repository at ${storage.location}: there is one already`)
     }
-    throw new CairnError('INVALID_ARGUMENT', `Cannot make a repository at ${storage.location}: something else is there; choose an empty place`)
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot make a repository at ${storage.location}: something else is there; choose an empty place`,
+    )
   }
   if (!(await probePutIfAbsent(storage))) {
-    throw new CairnError('INVALID_ARGUMENT', `Cannot make a repository at ${storage.location}: this store lets a second put replace the first, so runs could overwrite each other's commits`)
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot make a repository at ${storage.location}: this store lets a second put replace the first, so runs could overwrite each other's commits`,
+    )
   }
   const encrypted = options.encryption !== 'none'
   const master = encrypted ? randomBytes(MASTER_KEY_BYTES) : Buffer.alloc(MASTER_KEY_BYTES)
@@ -86,7 +106,8 @@ export async function createRepository(storage: Storage, options: CreateReposito
   const keys = deriveRepositoryKeys(master, config.cipher)
 
   if (options.encryption === 'repokey') {
-    if (options.passphrase === undefined) throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
+    if (options.passphrase === undefined)
+      throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
     const slot = await wrapMasterKey(master, config.id, options.passphrase, options)
     await storage.put(`keys/${toHex(randomBytes(16))}`, Buffer.from(slot))
   } else if (options.encryption === 'keyfile') {
@@ -94,7 +115,10 @@ export async function createRepository(storage: Storage, options: CreateReposito
   }
   // The config makes it a repository, so it comes last and can be won by one only.
   if (!(await storage.putIfAbsent(CONFIG_KEY, encodeConfig(config, keys.config)))) {
-    throw new CairnError('REPOSITORY_EXISTS', `Cannot make a repository at ${storage.location}: another process has just made one`)
+    throw new CairnError(
+      'REPOSITORY_EXISTS',
+      `Cannot make a repository at ${storage.location}: another process has just made one`,
+    )
   }
   return new Repository(storage, config, keys)
 }
@@ -233,6 +257,8 @@ export async function getPackRange(
     return await storage.get(pack.packKey, range, options)
   } catch (error) {
     if (!isCairnError(error, 'NOT_FOUND')) throw error
-    throw new CairnError('DATA_CORRUPT', `Cannot read pack ${pack.pack}: it is missing from ${storage.location}`, { cause: error })
+    throw new CairnError('DATA_CORRUPT', `Cannot read pack ${pack.pack}: it is missing from ${storage.location}`, {
+      cause: error,
+    })
   }
 }

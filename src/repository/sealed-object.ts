@@ -38,10 +38,16 @@ export function openHeader(header: Uint8Array, kind: ObjectKind, keys: Repositor
   }
   const version = header[5] ?? 0
   if (version !== FORMAT_VERSION) {
-    throw new CairnError('FORMAT_UNSUPPORTED', `Cannot read ${what}: it has format ${version}, this version knows ${FORMAT_VERSION}`)
+    throw new CairnError(
+      'FORMAT_UNSUPPORTED',
+      `Cannot read ${what}: it has format ${version}, this version knows ${FORMAT_VERSION}`,
+    )
   }
   if (header[KIND_OFFSET] !== OBJECT_KINDS[kind]) {
-    throw new CairnError('DATA_CORRUPT', `Cannot read ${what}: want kind ${OBJECT_KINDS[kind]}, its header says ${header[KIND_OFFSET]}`)
+    throw new CairnError(
+      'DATA_CORRUPT',
+      `Cannot read ${what}: want kind ${OBJECT_KINDS[kind]}, its header says ${header[KIND_OFFSET]}`,
+    )
   }
   const cipher = cipherOfCode(header[7] ?? 0, what)
   // An attacker may not choose that an encrypted repository's object is read as plain text.
@@ -49,7 +55,10 @@ export function openHeader(header: Uint8Array, kind: ObjectKind, keys: Repositor
     throw new CairnError('DATA_CORRUPT', `Cannot read ${what}: want cipher ${keys.cipher}, its header says ${cipher}`)
   }
   if (header.subarray(GENERATION_OFFSET, SALT_OFFSET).some((byte) => byte !== 0)) {
-    throw new CairnError('FORMAT_UNSUPPORTED', `Cannot read ${what}: it uses a key generation this version does not know`)
+    throw new CairnError(
+      'FORMAT_UNSUPPORTED',
+      `Cannot read ${what}: it uses a key generation this version does not know`,
+    )
   }
   return new Aead(cipher, new ChunkHasher(keys.objects[kind]).hash(header.subarray(SALT_OFFSET, HEADER_BYTES)))
 }

@@ -4,6 +4,7 @@ import { packData } from './pack/pack-format.ts'
 import { HEADER_BYTES, openHeader } from './sealed-object.ts'
 import { OBJECT_KINDS, type PackKind, type RepositoryKeys } from './keys.ts'
 import { CairnError } from '../base/errors.ts'
+import { release } from '../codec/release.ts'
 import { toHex } from '../base/ids.ts'
 import { ChunkHasher } from '../codec/hash.ts'
 
@@ -31,11 +32,18 @@ export class SegmentReader {
     this.#hasher = new ChunkHasher(keys.chunkId)
   }
 
-  /** @throws {CairnError} `DATA_CORRUPT` naming the pack and the position when a byte of the segment is not what was written */
+  /**
+   * The chunks of a segment, in memory that the caller owns and may `release`.
+   *
+   * @throws {CairnError} `DATA_CORRUPT` naming the pack and the position when a byte of the segment is not what was written
+   */
   read(segment: SealedSegment): Segment {
     const what = `pack ${segment.pack} at byte ${segment.offset}`
     const aead = this.#aeadOf(segment.header, what)
-    return decodeSegment(aead.open(segment.offset, packData(segment.header, 'segment'), segment.bytes, what), what)
+    const unsealed = aead.open(segment.offset, packData(segment.header, 'segment'), segment.bytes, what)
+    const decoded = decodeSegment(unsealed, what)
+    if (decoded.bytes.buffer !== unsealed.buffer) release(unsealed)
+    return decoded
   }
 
   /** @throws {CairnError} `DATA_CORRUPT` when these bytes are not the chunk's, or there are none */

@@ -33,9 +33,14 @@ export interface UnlockOptions extends AbortOptions {
  *
  * @throws {CairnError} `WRONG_PASSWORD` when no passphrase given opens a slot, or the key file is missing
  */
-export async function unlockMasterKey(storage: Storage, config: RepositoryConfig, options: UnlockOptions): Promise<Buffer> {
+export async function unlockMasterKey(
+  storage: Storage,
+  config: RepositoryConfig,
+  options: UnlockOptions,
+): Promise<Buffer> {
   if (config.encryption === 'none') return Buffer.alloc(MASTER_KEY_BYTES)
-  const slots = config.encryption === 'keyfile' ? [await loadKeyFile(config, options.keyFiles)] : await loadSlots(storage, options)
+  const slots =
+    config.encryption === 'keyfile' ? [await loadKeyFile(config, options.keyFiles)] : await loadSlots(storage, options)
 
   for (const slot of slots.filter((slot) => !slot.needsPassphrase)) {
     const master = await slot.unwrap(undefined)
@@ -49,18 +54,27 @@ export async function unlockMasterKey(storage: Storage, config: RepositoryConfig
       if (master) return master
     }
   }
-  throw new CairnError('WRONG_PASSWORD', `Cannot open ${storage.location}: the passphrase is wrong; give the one set at init`)
+  throw new CairnError(
+    'WRONG_PASSWORD',
+    `Cannot open ${storage.location}: the passphrase is wrong; give the one set at init`,
+  )
 }
 
 async function loadKeyFile(config: RepositoryConfig, keyFiles: KeyFiles): Promise<KeySlot> {
   const path = keyFiles.pathOf(config.id)
   const text = await keyFiles.load(config.id)
   if (text === undefined) {
-    throw new CairnError('WRONG_PASSWORD', `Cannot open the repository: its key file ${path} is missing; put a copy of it there`)
+    throw new CairnError(
+      'WRONG_PASSWORD',
+      `Cannot open the repository: its key file ${path} is missing; put a copy of it there`,
+    )
   }
   const slot = parseKeySlot(text, `key file ${path}`)
   if (slot.repository !== config.id) {
-    throw new CairnError('WRONG_PASSWORD', `Cannot open the repository: key file ${path} belongs to repository ${slot.repository}`)
+    throw new CairnError(
+      'WRONG_PASSWORD',
+      `Cannot open the repository: key file ${path} belongs to repository ${slot.repository}`,
+    )
   }
   return slot
 }
@@ -76,5 +90,8 @@ async function loadSlots(storage: Storage, options: AbortOptions): Promise<KeySl
     }
   }
   if (slots.length > 0) return slots
-  throw new CairnError('WRONG_PASSWORD', `Cannot open ${storage.location}: it has no readable key under keys/; put back a copy of one`)
+  throw new CairnError(
+    'WRONG_PASSWORD',
+    `Cannot open ${storage.location}: it has no readable key under keys/; put back a copy of one`,
+  )
 }

@@ -6,6 +6,7 @@ import { type SessionId, toHex } from '../base/ids.ts'
 import { randomBytes } from '../codec/random.ts'
 import type { SealedPack } from './chunk-writer.ts'
 import { type IndexedPack, encodeIndex } from './index/index-object.ts'
+import { type KnownPack, countChunks } from './index/load-index.ts'
 import { type Repository, packKey } from './repository.ts'
 import { HEADER_BYTES, sealObject } from './sealed-object.ts'
 import { claimName } from './sessions/name-claim.ts'
@@ -46,7 +47,9 @@ export class WriteSession {
     this.#options = options
     this.#heartbeat = setInterval(() => {
       // A missed heartbeat is nothing by itself; a store that stays away shows in the next put.
-      repository.storage.put(sessionKey(id), record).catch((error: unknown) => debug?.('heartbeat of %s failed: %s', id, error))
+      repository.storage
+        .put(sessionKey(id), record)
+        .catch((error: unknown) => debug?.('heartbeat of %s failed: %s', id, error))
     }, HEARTBEAT_MS)
     this.#heartbeat.unref()
   }
@@ -76,9 +79,10 @@ export class WriteSession {
     await this.#repository.storage.put(packKey(pack.id), pack.bytes, this.#options)
     this.storedBytes += pack.bytes.length
     const header = Buffer.from(pack.bytes.subarray(0, HEADER_BYTES))
-    this.#pending.push({ id: pack.id, sizeBytes: pack.bytes.length, header, table: pack.table })
+    const indexed: IndexedPack = { id: pack.id, sizeBytes: pack.bytes.length, header, table: pack.table }
+    this.#pending.push(indexed)
     this.#pendingBytes += pack.table.length
-    this.packs.push(knownPack({ id: pack.id, sizeBytes: pack.bytes.length, header, table: pack.table }))
+    this.packs.push(countChunks(indexed))
     if (this.#pendingBytes >= INDEX_BYTES) await this.flushIndex()
     return pack.bytes.buffer
   }
@@ -98,7 +102,10 @@ export class WriteSession {
       // Own bytes: the reply to an earlier try was lost, and it succeeded.
       if (!register.equals(found)) {
         await this.abandon()
-        throw new CairnError('SESSION_FENCED', 'Cannot commit: another run took this one for dead after a long silence; run it again')
+        throw new CairnError(
+          'SESSION_FENCED',
+          'Cannot commit: another run took this one for dead after a long silence; run it again',
+        )
       }
     }
     await this.#close()

@@ -1,6 +1,16 @@
 import { errnoOf, isCairnError } from '../base/errors.ts'
 import { CHUNK_ID_BYTES } from '../base/ids.ts'
-import { closeFile, createFile, describeSystemError, openForWriting, removeFile, setMode, setOwner, writeFully } from '../platform/files.ts'
+import { release } from '../codec/release.ts'
+import {
+  closeFile,
+  createFile,
+  describeSystemError,
+  openForWriting,
+  removeFile,
+  setMode,
+  setOwner,
+  writeFully,
+} from '../platform/files.ts'
 import { setOpenFileTimes } from '../platform/native.ts'
 import { type SegmentReader, chunkAt } from '../repository/segment-reader.ts'
 import type { FileToWrite, RestoreJob, RestoreResult, SegmentToWrite, WriteFailure } from './protocol.ts'
@@ -19,6 +29,7 @@ export class FileWriter {
     const batch = new OpenBatch(job, this.#mayChown)
     for (const file of job.files.keys()) if (job.segments.length === 0) batch.touch(file)
     for (const segment of job.segments) this.#writeSegment(job, segment, batch)
+    release(job.bytes)
     return batch.finish()
   }
 
@@ -32,6 +43,7 @@ export class FileWriter {
         const chunk = this.#reader.verify(chunkAt(segment, wanted.positions[i] as number), id, job.pack)
         batch.write(wanted.files[i] as number, chunk, wanted.fileOffsets[i] as number)
       }
+      release(segment.bytes)
     } catch (error) {
       if (!isCairnError(error)) throw error
       // A damaged segment costs the files that need it, and no others.
@@ -55,7 +67,8 @@ class OpenBatch {
     this.#mayChown = mayChown
     this.#state = job.files.map((file) => (file.whole ? 'new' : 'made'))
     this.#writesLeft = job.files.map(() => 0)
-    for (const segment of job.segments) for (const file of segment.files) this.#writesLeft[file] = (this.#writesLeft[file] ?? 0) + 1
+    for (const segment of job.segments)
+      for (const file of segment.files) this.#writesLeft[file] = (this.#writesLeft[file] ?? 0) + 1
   }
 
   write(file: number, chunk: Uint8Array, offset: number): void {
@@ -125,4 +138,3 @@ export function finishFile(fd: number, file: Omit<FileToWrite, 'whole'>, mayChow
   setMode(fd, file.mode)
   setOpenFileTimes(fd, file.mtimeNs, file.mtimeNs)
 }
-

@@ -83,7 +83,8 @@ export class RestorePlan {
       segments.sort((a, b) => a.address.segmentOffset - b.address.segmentOffset)
       for (const stretch of stretches(segments)) jobs.push(toJob(stretch))
     }
-    for (let i = 0; i < this.#empty.length; i += MAX_EMPTY_FILES) jobs.push(emptyJob(this.#empty.slice(i, i + MAX_EMPTY_FILES)))
+    for (let i = 0; i < this.#empty.length; i += MAX_EMPTY_FILES)
+      jobs.push(emptyJob(this.#empty.slice(i, i + MAX_EMPTY_FILES)))
     for (const job of jobs) for (const file of job.files) file.jobsLeft++
     this.#segments.clear()
     this.#empty.length = 0
@@ -100,7 +101,10 @@ function* stretches(segments: readonly WantedSegment[]): Generator<WantedSegment
   let end = 0
   for (const segment of segments) {
     const { segmentOffset, segmentBytes } = segment.address
-    if (stretch.length > 0 && (segmentOffset - end > MAX_GAP_BYTES || segmentOffset + segmentBytes - start > MAX_FETCH_BYTES)) {
+    if (
+      stretch.length > 0 &&
+      (segmentOffset - end > MAX_GAP_BYTES || segmentOffset + segmentBytes - start > MAX_FETCH_BYTES)
+    ) {
       yield stretch
       stretch = []
     }

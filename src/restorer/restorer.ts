@@ -12,7 +12,19 @@ import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
-import { closeFile, createFile, describeSystemError, findFile, makeDirectory, makeSymlink, openForWriting, removeFile, setMode, setOwner, truncateFile } from '../platform/files.ts'
+import {
+  closeFile,
+  createFile,
+  describeSystemError,
+  findFile,
+  makeDirectory,
+  makeSymlink,
+  openForWriting,
+  removeFile,
+  setMode,
+  setOwner,
+  truncateFile,
+} from '../platform/files.ts'
 import { setTimes } from '../platform/native.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
 import { type ChunkAddress, type Repository, getPackRange } from '../repository/repository.ts'
@@ -101,7 +113,11 @@ class Restore {
     try {
       makeDirectories(target)
     } catch (error) {
-      throw new CairnError('TARGET_FAILED', `Cannot restore into ${toPrintable(target)}: ${describeSystemError(error)}; choose another folder`, { cause: error })
+      throw new CairnError(
+        'TARGET_FAILED',
+        `Cannot restore into ${toPrintable(target)}: ${describeSystemError(error)}; choose another folder`,
+        { cause: error },
+      )
     }
   }
 
@@ -114,7 +130,8 @@ class Restore {
       else if (node.type === 'symlink') this.#makeSymlink(entry, systemPath)
       else this.#issue(path, `restoring a ${node.type} is not supported by this version`, 'SKIPPED')
     } catch (error) {
-      if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'NOT_FOUND')) this.#issue(path, error.message, 'DATA_CORRUPT')
+      if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'NOT_FOUND'))
+        this.#issue(path, error.message, 'DATA_CORRUPT')
       else this.#targetIssue(path, error)
       if (node.type === 'dir') entry.skip()
     }
@@ -155,7 +172,8 @@ class Restore {
     if (inline) return inline
     const { repository, signal } = this.#options
     const refs: ChunkRef[] = []
-    for await (const ref of readContent(node.content, (id) => repository.readChunk(id, { signal }), what)) refs.push(ref)
+    for await (const ref of readContent(node.content, (id) => repository.readChunk(id, { signal }), what))
+      refs.push(ref)
     return refs
   }
 
@@ -192,7 +210,10 @@ class Restore {
       if (job.length === 0) return { job, bytes: new Uint8Array(0) }
       const { repository, signal } = this.#options
       try {
-        return { job, bytes: await getPackRange(repository.storage, job, { offset: job.offset, length: job.length }, { signal }) }
+        return {
+          job,
+          bytes: await getPackRange(repository.storage, job, { offset: job.offset, length: job.length }, { signal }),
+        }
       } catch (error) {
         if (!isCairnError(error, 'DATA_CORRUPT')) throw error
         for (const file of job.files) this.#fileDone(file, { message: error.message, code: error.code })
@@ -211,7 +232,8 @@ class Restore {
       sizeBytes,
       whole: jobsLeft === 1 && !failed && !this.#shared.has(systemPath),
     }))
-    const transfer = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer as ArrayBuffer] : []
+    const transfer =
+      bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer as ArrayBuffer] : []
     const result = await this.#pool.run(worker, { pack, header, bytes, offset, segments, files }, { transfer })
     this.#options.observer.bytes(result.bytes)
     const failures = new Map(result.failures.map((failure) => [failure.file, failure]))
@@ -277,7 +299,11 @@ class Restore {
   #targetFailure(path: string, message: string, code: string): void {
     if (FATAL.has(code)) {
       const hint = code === 'EIO' ? 'check the disk' : 'free some space or choose another target'
-      throw new CairnError('TARGET_FAILED', `Cannot restore ${toPrintable(path)}: ${message}; ${hint}, then run again`, { details: { code } })
+      throw new CairnError(
+        'TARGET_FAILED',
+        `Cannot restore ${toPrintable(path)}: ${message}; ${hint}, then run again`,
+        { details: { code } },
+      )
     }
     this.#issue(path, message, code)
   }

@@ -65,7 +65,12 @@ function topOf(content: Uint8Array, what: string): { height: number; refs: Chunk
   return { height, refs: readRefs(reader) }
 }
 
-async function* readLevel(refs: readonly ChunkRef[], height: number, load: LoadChunk, what: string): AsyncGenerator<ChunkRef> {
+async function* readLevel(
+  refs: readonly ChunkRef[],
+  height: number,
+  load: LoadChunk,
+  what: string,
+): AsyncGenerator<ChunkRef> {
   if (height === 0) {
     yield* refs
     return
@@ -73,7 +78,12 @@ async function* readLevel(refs: readonly ChunkRef[], height: number, load: LoadC
   for (const ref of refs) yield* readLevel(await loadList(ref.id, load, what), height - 1, load, what)
 }
 
-async function* idsBelow(refs: readonly ChunkRef[], height: number, load: LoadChunk, what: string): AsyncGenerator<ChunkId> {
+async function* idsBelow(
+  refs: readonly ChunkRef[],
+  height: number,
+  load: LoadChunk,
+  what: string,
+): AsyncGenerator<ChunkId> {
   for (const ref of refs) {
     yield ref.id
     if (height > 0) yield* idsBelow(await loadList(ref.id, load, what), height - 1, load, what)
@@ -82,7 +92,8 @@ async function* idsBelow(refs: readonly ChunkRef[], height: number, load: LoadCh
 
 async function loadList(id: Uint8Array, load: LoadChunk, what: string): Promise<ChunkRef[]> {
   const reader = new ByteReader(await load(id), what)
-  if (reader.u8() !== TREE_CHUNK_VERSION || reader.u8() !== TREE_CHUNK_KINDS.contentList) throw reader.corrupt('want a content list')
+  if (reader.u8() !== TREE_CHUNK_VERSION || reader.u8() !== TREE_CHUNK_KINDS.contentList)
+    throw reader.corrupt('want a content list')
   return readRefs(reader)
 }
 

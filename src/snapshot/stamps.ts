@@ -8,7 +8,7 @@ import { type ChunkRef, type LoadChunk, type SaveChunk, encodeContent, readConte
  * directory's `leaves` count tells how many to skip with it. Stored as chunks like long content, cut at stamp boundaries.
  */
 export interface Stamp {
-  /** ns since 1970. */
+  /** ns since 1970, modulo 2^64 once stored. */
   readonly ctimeNs: bigint
   readonly inode: bigint
 }
@@ -18,6 +18,11 @@ const STAMP_BYTES = 16
 const MIN_STAMPS = 1024
 const MAX_STAMPS = 16384
 const CUT_MASK = 0xfff
+
+/** A ctime as a stamp holds it: modulo 2^64, which is as good to compare with. */
+export function toStampTime(ns: bigint): bigint {
+  return BigInt.asIntN(64, ns)
+}
 
 /** A stamp that matches no file: what it is written for is read again in the next run. */
 export const NO_STAMP: Stamp = { ctimeNs: 0n, inode: 0n }
@@ -34,7 +39,7 @@ export class StampWriter {
   }
 
   add(stamp: Stamp): void {
-    this.#buffer.writeBigInt64LE(stamp.ctimeNs, this.#used)
+    this.#buffer.writeBigInt64LE(toStampTime(stamp.ctimeNs), this.#used)
     this.#buffer.writeBigUInt64LE(stamp.inode, this.#used + 8)
     const inodeHash = Math.imul(this.#buffer.readUInt32LE(this.#used + 8), 0x9e3779b1) >>> 20
     this.#used += STAMP_BYTES

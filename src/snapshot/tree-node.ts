@@ -65,7 +65,7 @@ export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWrit
   scratch.varint(node.mode)
   scratch.varint(node.uid)
   scratch.varint(node.gid)
-  scratch.i64(node.mtimeNs)
+  writeTime(scratch, node.mtimeNs)
   scratch.varint(node.sizeBytes)
   if (node.user) {
     scratch.u8(TAG_USER)
@@ -119,7 +119,7 @@ export function decodeNode(outer: ByteReader, what: string): TreeNode {
     mode: reader.varint(),
     uid: reader.varint(),
     gid: reader.varint(),
-    mtimeNs: reader.i64(),
+    mtimeNs: readTime(reader),
     sizeBytes: reader.varint(),
     user: '',
     group: '',
@@ -138,6 +138,19 @@ export function decodeNode(outer: ByteReader, what: string): TreeNode {
   if (type === 'dir' && !node.tree) throw reader.corrupt(`the directory ${JSON.stringify(name)} has no tree`)
   return node
 }
+
+/** Seconds and nanoseconds: 64 bits of nanoseconds end in 2262, and file systems do not. */
+function writeTime(writer: ByteWriter, ns: bigint): void {
+  const seconds = ns / NS_PER_S - (ns % NS_PER_S < 0n ? 1n : 0n) // rounded down, also before 1970
+  writer.i64(seconds)
+  writer.u32(Number(ns - seconds * NS_PER_S))
+}
+
+function readTime(reader: ByteReader): bigint {
+  return reader.i64() * NS_PER_S + BigInt(reader.u32())
+}
+
+const NS_PER_S = 1_000_000_000n
 
 function readId(reader: ByteReader): ChunkId {
   const bytes = reader.bytes()

@@ -27,9 +27,11 @@ export async function* readTree(tree: ChunkId, load: LoadChunk): AsyncGenerator<
 /** The node of this name in a directory, reading only the chunk it would be in. */
 export async function findNode(tree: ChunkId, name: string, load: LoadChunk): Promise<TreeNode | undefined> {
   const top = openTreeChunk(tree, await load(tree))
-  if (top.kind === TREE_CHUNK_KINDS.nodes) return readNodes(top.reader, tree, undefined).find((node) => node.name === name)
+  if (top.kind === TREE_CHUNK_KINDS.nodes)
+    return readNodes(top.reader, tree, undefined).find((node) => node.name === name)
   for (const { id, lastName } of readTreeList(top.reader)) {
-    if (compareRawNames(name, lastName) <= 0) return readNodesChunk(id, await load(id), undefined).find((node) => node.name === name)
+    if (compareRawNames(name, lastName) <= 0)
+      return readNodesChunk(id, await load(id), undefined).find((node) => node.name === name)
   }
   return undefined
 }
@@ -68,7 +70,8 @@ function readNodes(reader: ByteReader, id: ChunkId, after: string | undefined): 
   while (!reader.done) {
     const node = decodeNode(reader, what)
     // Merging and restoring rely on the order; a name twice could replace a file by a symlink and then write through it.
-    if (last !== undefined && compareRawNames(last, node.name) >= 0) throw reader.corrupt(`the name ${JSON.stringify(node.name)} is out of order`)
+    if (last !== undefined && compareRawNames(last, node.name) >= 0)
+      throw reader.corrupt(`the name ${JSON.stringify(node.name)} is out of order`)
     last = node.name
     nodes.push(node)
   }

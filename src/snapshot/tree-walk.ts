@@ -31,7 +31,12 @@ export async function* walkTree(tree: ChunkId, paths: readonly string[], load: L
   yield* walkDirectory(tree, '', wanted, load)
 }
 
-async function* walkDirectory(tree: ChunkId, path: string, wanted: Wanted, load: LoadChunk): AsyncGenerator<TreeEntry[]> {
+async function* walkDirectory(
+  tree: ChunkId,
+  path: string,
+  wanted: Wanted,
+  load: LoadChunk,
+): AsyncGenerator<TreeEntry[]> {
   for await (const nodes of readTree(tree, load)) {
     let batch: TreeEntry[] = []
     for (const node of nodes) {
@@ -55,7 +60,11 @@ async function requireNode(tree: ChunkId, parts: readonly string[], load: LoadCh
   let at: ChunkId | undefined = tree
   for (const part of parts) {
     const node: TreeNode | undefined = at && (await findNode(at, part, load))
-    if (!node) throw new CairnError('NOT_FOUND', `Cannot find '${toPrintable(path)}': it is not in the snapshot; 'cairn list' shows what is`)
+    if (!node)
+      throw new CairnError(
+        'NOT_FOUND',
+        `Cannot find '${toPrintable(path)}': it is not in the snapshot; 'cairn list' shows what is`,
+      )
     at = node.tree
   }
 }

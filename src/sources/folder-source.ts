@@ -27,10 +27,18 @@ function toRoot(given: string, workingFolder: string): WalkRoot {
   } catch (error) {
     const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR'
     const hint = missing ? 'check the path' : 'check its permissions'
-    throw new CairnError('SOURCE_FAILED', `Cannot back up ${toPrintable(given)}: ${describeSystemError(error)}; ${hint}`, { cause: error })
+    throw new CairnError(
+      'SOURCE_FAILED',
+      `Cannot back up ${toPrintable(given)}: ${describeSystemError(error)}; ${hint}`,
+      { cause: error },
+    )
   }
   const normal = path.normalize(given).replace(/\/+$/, '')
-  const relative = normal.split('/').filter((part, i, parts) => part !== '' && part !== '.' && !(part === '..' && parts.slice(0, i).every((p) => p === '..')))
+  const relative = normal
+    .split('/')
+    .filter(
+      (part, i, parts) => part !== '' && part !== '.' && !(part === '..' && parts.slice(0, i).every((p) => p === '..')),
+    )
   return { systemPath, path: relative.join('/') }
 }
 
@@ -43,14 +51,21 @@ function withoutNested(roots: readonly WalkRoot[]): WalkRoot[] {
     if (last && (last.path === '' || root.path === last.path || root.path.startsWith(`${last.path}/`))) {
       const inside = last.systemPath === '/' ? '/' : `${last.systemPath}/`
       if (root.systemPath === last.systemPath || root.systemPath.startsWith(inside)) continue
-      throw new CairnError('INVALID_ARGUMENT', `Cannot back up ${toPrintable(root.systemPath)} together with ${toPrintable(last.systemPath)}: both would be '${toPrintable(root.path)}' in the snapshot; back them up by absolute paths`)
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot back up ${toPrintable(root.systemPath)} together with ${toPrintable(last.systemPath)}: both would be '${toPrintable(root.path)}' in the snapshot; back them up by absolute paths`,
+      )
     }
     kept.push(root)
   }
   return kept
 }
 
-async function* walk(roots: readonly WalkRoot[], onIssue: (issue: SourceIssue) => void, options: AbortOptions = {}): AsyncGenerator<SourceEntry[]> {
+async function* walk(
+  roots: readonly WalkRoot[],
+  onIssue: (issue: SourceIssue) => void,
+  options: AbortOptions = {},
+): AsyncGenerator<SourceEntry[]> {
   let open: string[] = []
   for (const root of roots) {
     const parents = root.path.split('/').slice(0, -1)

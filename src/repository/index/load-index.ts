@@ -1,9 +1,9 @@
 import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
 import { CairnError, isCairnError } from '../../base/errors.ts'
-import { type SessionId, asSessionId } from '../../base/ids.ts'
+import { CHUNK_ID_BYTES, type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
-import { readPackTable } from '../pack/pack-format.ts'
+import { type SegmentRecord, readPackTable } from '../pack/pack-format.ts'
 import { ChunkTable } from '../chunk-table.ts'
 import { type IndexedPack, decodeIndex, parseIndexKey } from './index-object.ts'
 
@@ -38,7 +38,10 @@ const SPARE_CHUNKS = 1 << 13
  */
 export async function loadIndex(storage: Storage, keys: RepositoryKeys, options: AbortOptions): Promise<LoadedIndex> {
   for await (const { key } of storage.list('condemned/', options)) {
-    throw new CairnError('FORMAT_UNSUPPORTED', `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`)
+    throw new CairnError(
+      'FORMAT_UNSUPPORTED',
+      `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`,
+    )
   }
   const objects = await readIndexObjects(storage, options)
   const commits = new Set<SessionId>()
@@ -92,20 +95,29 @@ async function readIndexObjects(storage: Storage, options: AbortOptions): Promis
 class IndexMoved extends Error {}
 
 function fillTable(indexed: readonly IndexedPack[]): { table: ChunkTable; packs: KnownPack[] } {
-  const chunksAtMost = indexed.reduce((sum, pack) => sum + Math.ceil(pack.table.length / 33), 0)
+  const chunksAtMost = indexed.reduce((sum, pack) => sum + Math.ceil(pack.table.length / (CHUNK_ID_BYTES + 1)), 0)
   const table = ChunkTable.create(chunksAtMost + SPARE_CHUNKS)
   const packs: KnownPack[] = []
-  for (const { id, sizeBytes, header, table: packTable } of indexed) {
-    let chunks = 0
-    let rawBytes = 0
-    for (const segment of readPackTable(packTable, sizeBytes, `the index of pack ${id}`)) {
-      for (const [position, chunk] of segment.ids.entries()) {
-        table.add(chunk, packs.length, segment.offset, segment.sealedBytes, position)
-        rawBytes += segment.lengths[position] ?? 0
-      }
-      chunks += segment.ids.length
-    }
-    packs.push({ id, sizeBytes, header: Buffer.from(header), chunks, rawBytes })
+  for (const pack of indexed) {
+    const number = packs.length
+    packs.push(
+      countChunks(pack, (segment) => {
+        for (const [position, id] of segment.ids.entries())
+          table.add(id, number, segment.offset, segment.sealedBytes, position)
+      }),
+    )
   }
   return { table, packs }
+}
+
+/** What is kept of a pack in memory; `onSegment` gets each segment of its table on the way. */
+export function countChunks(pack: IndexedPack, onSegment?: (segment: SegmentRecord) => void): KnownPack {
+  let chunks = 0
+  let rawBytes = 0
+  for (const segment of readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)) {
+    onSegment?.(segment)
+    chunks += segment.ids.length
+    for (const length of segment.lengths) rawBytes += length
+  }
+  return { id: pack.id, sizeBytes: pack.sizeBytes, header: Buffer.from(pack.header), chunks, rawBytes }
 }

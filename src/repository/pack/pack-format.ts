@@ -77,7 +77,8 @@ export function* readPackTable(table: Uint8Array, packBytes: number, what: strin
   while (!reader.done) {
     const sealedBytes = reader.varint()
     const count = reader.varint()
-    if (sealedBytes <= TAG_BYTES || offset + sealedBytes > packBytes) throw reader.corrupt('a segment lies outside the pack')
+    if (sealedBytes <= TAG_BYTES || offset + sealedBytes > packBytes)
+      throw reader.corrupt('a segment lies outside the pack')
     if (count === 0 || count > MAX_CHUNKS) throw reader.corrupt(`a segment has ${count} chunks`)
     const ids: Uint8Array[] = []
     const lengths: number[] = []

@@ -44,5 +44,5 @@ export function decodeSegment(unsealed: Buffer, what: string): Segment {
 export function chunkAt(segment: Segment, position: number): Uint8Array | undefined {
   const end = segment.ends[position]
   if (end === undefined) return undefined
-  return segment.bytes.subarray(position === 0 ? 0 : (segment.ends[position - 1] as number), end)
+  return segment.bytes.subarray(position === 0 ? 0 : segment.ends[position - 1], end)
 }

@@ -27,9 +27,12 @@ export async function claimName(
   const prefix = `names/${toHex(new ChunkHasher(keys.names).hash(Buffer.from(name)))}-`
   for (;;) {
     let newest = 0
-    for await (const { key } of storage.list(prefix, options)) newest = Math.max(newest, Number(key.slice(prefix.length)) || 0)
+    for await (const { key } of storage.list(prefix, options))
+      newest = Math.max(newest, Number(key.slice(prefix.length)) || 0)
     if (newest > 0) {
-      const holder = asSessionId(Buffer.from(await storage.get(`${prefix}${newest}`, undefined, options)).toString('utf8'))
+      const holder = asSessionId(
+        Buffer.from(await storage.get(`${prefix}${newest}`, undefined, options)).toString('utf8'),
+      )
       const state = holder ? await stateOf(storage, keys, holder, session, options) : 'gone'
       if (state !== 'gone') {
         const found = state === 'committed' ? 'a snapshot has it' : 'a run in progress has it'
@@ -56,12 +59,18 @@ async function stateOf(
   // The store's clock at a moment not before `open` was listed as silent: when it took our own session object.
   const nowMs = (await findObject(storage, sessionKey(own), options))?.modifiedAtMs ?? 0
   if (!looksDead(await loadSession(storage, keys, holder, options), nowMs - open.modifiedAtMs)) return 'open'
-  if (!(await storage.putIfAbsent(commitKey(holder), Buffer.alloc(0), options))) return stateOf(storage, keys, holder, own, options)
+  if (!(await storage.putIfAbsent(commitKey(holder), Buffer.alloc(0), options)))
+    return stateOf(storage, keys, holder, own, options)
   await storage.delete(sessionKey(holder), options)
   return 'gone'
 }
 
-async function loadSession(storage: Storage, keys: RepositoryKeys, session: SessionId, options: AbortOptions): Promise<SessionRecord | undefined> {
+async function loadSession(
+  storage: Storage,
+  keys: RepositoryKeys,
+  session: SessionId,
+  options: AbortOptions,
+): Promise<SessionRecord | undefined> {
   try {
     return decodeSession(keys, session, await storage.get(sessionKey(session), undefined, options))
   } catch (error) {

@@ -32,7 +32,10 @@ export function encodeSession(keys: RepositoryKeys, session: SessionId, record: 
 
 export function decodeSession(keys: RepositoryKeys, session: SessionId, object: Uint8Array): SessionRecord {
   const key = sessionKey(session)
-  const { host, pid, startedAt } = JSON.parse(openObject('session', keys, key, object).toString('utf8')) as Record<string, unknown>
+  const { host, pid, startedAt } = JSON.parse(openObject('session', keys, key, object).toString('utf8')) as Record<
+    string,
+    unknown
+  >
   if (typeof host !== 'string' || typeof pid !== 'number' || typeof startedAt !== 'string') {
     throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it does not say who runs it`)
   }

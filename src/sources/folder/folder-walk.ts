@@ -45,12 +45,25 @@ export class FolderWalk {
       if (!frame) break
       const name = frame.names[frame.next++]
       if (name === undefined) this.#stack.pop()
-      else this.#visit(join(frame.systemPath, name), frame.path === '' ? name : `${frame.path}/${name}`, batch, name, frame.depth + 1)
+      else
+        this.#visit(
+          join(frame.systemPath, name),
+          frame.path === '' ? name : `${frame.path}/${name}`,
+          batch,
+          name,
+          frame.depth + 1,
+        )
     }
     return batch
   }
 
-  #visit(systemPath: string, path: string, batch: SourceEntry[], name = lastPart(path), depth = countParts(path)): void {
+  #visit(
+    systemPath: string,
+    path: string,
+    batch: SourceEntry[],
+    name = lastPart(path),
+    depth = countParts(path),
+  ): void {
     try {
       const stat = statFile(systemPath)
       if (stat.type === 'socket') {

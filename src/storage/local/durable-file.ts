@@ -42,12 +42,42 @@ async function readFully(file: FileHandle, target: Uint8Array, position: number)
 
 /** Creates `path` with `data` and syncs it. One write call for all: `writeFile` would make 40 of a pack. */
 export async function writeSynced(path: string, data: Uint8Array): Promise<void> {
-  await using file = await open(path, CREATE_FLAGS, 0o600)
-  for (let done = 0; done < data.length;) {
-    const { bytesWritten } = await file.write(data, done, data.length - done)
+  const direct = await writeDirect(path, data)
+  await using file = await open(path, direct > 0 ? constants.O_WRONLY | constants.O_NOFOLLOW : CREATE_FLAGS, 0o600)
+  await writeFrom(file, data, direct, data.length)
+  await file.sync()
+}
+
+/** O_DIRECT moves whole blocks between disk and memory that begins at a block; 4096 bytes suit every disk. */
+const BLOCK_BYTES = 4096
+const MIN_DIRECT_BYTES = 1 << 20
+
+/**
+ * Creates `path` with the whole blocks of `data`, past the page cache, where that is possible; returns how many bytes it wrote,
+ * 0 if nothing was created. Copying packs into the cache took 4 to 15 % of a backup's processor time, and pushed out of the
+ * cache what the user works with, for bytes that nobody is about to read.
+ */
+async function writeDirect(path: string, data: Uint8Array): Promise<number> {
+  // V8 makes resizable memory in whole pages; any other is nearly never aligned, and Node cannot tell an address.
+  const aligned = data.byteOffset === 0 && data.buffer instanceof ArrayBuffer && data.buffer.resizable
+  if (!aligned || data.length < MIN_DIRECT_BYTES || !constants.O_DIRECT) return 0
+  const bytes = data.length - (data.length % BLOCK_BYTES)
+  try {
+    await using file = await open(path, CREATE_FLAGS | constants.O_DIRECT, 0o600)
+    await writeFrom(file, data, 0, bytes)
+    return bytes
+  } catch (error) {
+    if (errnoOf(error) !== 'EINVAL') throw error
+    await discard(path) // this file system, or the memory after all, does not do
+    return 0
+  }
+}
+
+async function writeFrom(file: FileHandle, data: Uint8Array, start: number, end: number): Promise<void> {
+  for (let done = start; done < end;) {
+    const { bytesWritten } = await file.write(data, done, end - done, done)
     done += bytesWritten
   }
-  await file.sync()
 }
 
 /** Makes the entries of a folder durable. */
