@@ -15,7 +15,7 @@ import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/ch
 import type { RepositoryKeys } from '../repository/keys.ts'
 import { type LoadChunk, type SaveChunk, encodeContent } from '../snapshot/content.ts'
 import { type TreeNode } from '../snapshot/tree-node.ts'
-import type { Source, SourceEntry, SourceIssue } from '../sources/source.ts'
+import type { SourceEntry, SourceIssue } from '../sources/source.ts'
 import { Comparison, type ParentTree } from './comparison.ts'
 import { Dispatcher, type ReadFile } from './dispatcher.ts'
 import type { ParentNode } from './parent-cursor.ts'
@@ -28,11 +28,13 @@ export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 's' | 'f' | 'c' | 
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface ArchiveObserver {
   entry(status: EntryStatus, entry: SourceEntry): void
-  issue(during: 'scan' | 'read', issue: SourceIssue): void
+  /** An entry could not be read. */
+  issue(issue: SourceIssue): void
 }
 
 export interface ArchiveOptions extends AbortOptions {
-  readonly source: Source
+  /** Entries in the order of `Source.entries`. */
+  readonly entries: AsyncIterable<SourceEntry[]>
   readonly keys: RepositoryKeys
   readonly chunker: ChunkerParams
   readonly compression: Compression
@@ -70,7 +72,7 @@ const RACY_NS = 2_000_000_000n
  *   nothing refers to them
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
-  const { keys, chunker, compression, table, storePack, source, observer, signal } = options
+  const { keys, chunker, compression, table, storePack, entries, observer, signal } = options
   const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
   const saveTree: SaveChunk = (data) => trees.save(data)
   const assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
@@ -85,6 +87,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
       return { reply, transfer: [reply] }
     },
   })
+  if (!options.parent) pool.start()
   const dispatcher = new Dispatcher(pool, table)
   const racyFromNs = BigInt(options.startedAtMs) * 1_000_000n - RACY_NS
 
@@ -107,7 +110,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
     while (comparison.depth > depth) assembly.closeDirectory(await comparison.leave())
   }
 
-  for await (const batch of source.entries((issue) => observer.issue('scan', issue), { signal })) {
+  for await (const batch of entries) {
     for (const entry of batch) {
       if (comparison.depth > entry.depth) await leaveTo(entry.depth)
       const found = await comparison.find(entry)
@@ -152,11 +155,11 @@ function finishFile(
   observer: ArchiveObserver,
 ): TreeNode | 'omit' {
   if (failure) {
-    observer.issue('read', { path: entry.path, ...failure })
+    observer.issue({ path: entry.path, ...failure })
     observer.entry('E', entry)
     return 'omit'
   }
-  if (changed) observer.issue('read', { path: entry.path, message: 'it changed while it was read', code: 'CHANGED' })
+  if (changed) observer.issue({ path: entry.path, message: 'it changed while it was read', code: 'CHANGED' })
   observer.entry(changed ? 'C' : found?.node.type === 'file' ? 'M' : 'A', entry)
   const sizeBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
   return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }

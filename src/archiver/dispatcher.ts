@@ -124,7 +124,7 @@ export class Dispatcher {
     this.sendBatch()
     while (this.#running > 0 || this.#failure) await this.turn()
     await Promise.all(
-      Array.from({ length: this.#pool.size }, async (_, worker) => {
+      Array.from(this.#stats.keys(), async (worker) => {
         const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
         this.#stats.set(worker, (await this.#pool.run(worker, job)).stats)
       }),

@@ -102,7 +102,7 @@ export class TreeAssembly {
 }
 
 /** Equal nodes kept at most before a directory is written after all: bounds the memory for a huge one. */
-const MAX_KEPT_NODES = 4096
+const MAX_KEPT_NODES = 16_384
 
 /** A directory while its nodes come in. As long as they all equal the parent snapshot's, nothing is encoded. */
 class OpenDirectory {

@@ -9,7 +9,8 @@ import { WriteSession } from '../repository/write-session.ts'
 import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
-import type { Source } from '../sources/source.ts'
+import { readAhead } from '../sources/read-ahead.ts'
+import type { SourceEntry, SourceIssue } from '../sources/source.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import {
   type CreateStats,
@@ -76,11 +77,25 @@ export interface CreateResult {
  * @throws {CairnError} `SNAPSHOT_EXISTS` when the name is taken, `SOURCE_FAILED` when a path does not exist; then nothing is saved
  */
 export async function createSnapshot(access: RepositoryAccess, options: CreateOptions): Promise<CreateResult> {
+  const clock = access.clock ?? systemClock
+  const startedAtMs = clock.now()
   const source = openFolderSource(options.paths, process.cwd())
+  const counter = new Counter(options, clock)
+  // The walk starts while the key is derived and the index is read.
+  const entries = readAhead(source.entries((issue) => counter.report('scan', issue), access))
   return withRepository(access, async (repository) => {
     const session = await WriteSession.open(repository, access)
     try {
-      return await runSession(access, options, repository, session, source)
+      return await runSession({
+        access,
+        options,
+        repository,
+        session,
+        paths: source.paths,
+        entries,
+        counter,
+        startedAtMs,
+      })
     } catch (error) {
       await session.abandon()
       throw error
@@ -88,21 +103,26 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
   })
 }
 
-async function runSession(
-  access: RepositoryAccess,
-  options: CreateOptions,
-  repository: Repository,
-  session: WriteSession,
-  source: Source,
-): Promise<CreateResult> {
+interface Run {
+  readonly access: RepositoryAccess
+  readonly options: CreateOptions
+  readonly repository: Repository
+  readonly session: WriteSession
+  readonly paths: readonly string[]
+  readonly entries: AsyncIterable<SourceEntry[]>
+  readonly counter: Counter
+  readonly startedAtMs: number
+}
+
+async function runSession(run: Run): Promise<CreateResult> {
+  const { access, options, repository, session, paths, entries, counter, startedAtMs } = run
   const clock = access.clock ?? systemClock
-  const startedAtMs = clock.now()
   const name = await claimName(session, options)
   const snapshots = await loadSnapshots(repository, access)
-  const parent = findParent(snapshots, hostName(), source.paths)
-  const counter = new Counter(options, parent, clock)
+  const parent = findParent(snapshots, hostName(), paths)
+  counter.parent = parent
   const archived = await archive({
-    source,
+    entries,
     keys: repository.keys,
     chunker: repository.config.chunker,
     compression: parseCompression(options.compression ?? 'zstd'),
@@ -124,7 +144,7 @@ async function runSession(
     endedAt: new Date(clock.now()).toISOString(),
     hostname: hostName(),
     username: currentUser().name,
-    paths: source.paths,
+    paths,
     comment: options.comment ?? '',
     tags: [],
     issues: counter.issues,
@@ -171,9 +191,10 @@ const PROGRESS_MS = 100
 /** Counts what the archiver reports, and passes it on. */
 class Counter implements ArchiveObserver {
   readonly #options: CreateOptions
-  readonly #parent: Snapshot | undefined
   readonly #clock: { now(): number }
   #lastProgressMs = 0
+  /** Its totals are what the run will about come to. */
+  parent: Snapshot | undefined
   issues = 0
   #filesNew = 0
   #filesChanged = 0
@@ -182,9 +203,8 @@ class Counter implements ArchiveObserver {
   #otherEntries = 0
   #bytes = 0
 
-  constructor(options: CreateOptions, parent: Snapshot | undefined, clock: { now(): number }) {
+  constructor(options: CreateOptions, clock: { now(): number }) {
     this.#options = options
-    this.#parent = parent
     this.#clock = clock
   }
 
@@ -219,14 +239,18 @@ class Counter implements ArchiveObserver {
       type: 'progress',
       filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
       bytesDone: this.#bytes,
-      filesTotal: this.#parent && filesOf(this.#parent),
-      bytesTotal: this.#parent?.stats.originalBytes,
+      filesTotal: this.parent && filesOf(this.parent),
+      bytesTotal: this.parent?.stats.originalBytes,
       issues: this.issues,
       currentPath: path,
     })
   }
 
-  issue(during: 'scan' | 'read', issue: { path: string; message: string; code: string }): void {
+  issue(issue: SourceIssue): void {
+    this.report('read', issue)
+  }
+
+  report(during: 'scan' | 'read', issue: SourceIssue): void {
     if (issue.code !== 'SKIPPED') this.issues++
     this.#options.onEvent?.({ type: 'issue', during, ...issue })
   }

@@ -21,6 +21,8 @@ export type SharedChunkTable = readonly SharedArrayBuffer[]
  */
 const SLOT_WORDS = 9
 const ID_WORDS = 5
+/** Words of a slot before its location. */
+const LOCATION = 1 + ID_WORDS
 const HEADER_WORDS = 4
 const COUNT = 0
 
@@ -107,7 +109,8 @@ export class ChunkTable {
       if (at < 0) continue
       const state = Atomics.load(level.words, at)
       if (state < FIRST_PACK) continue
-      return unpackLocation(state - FIRST_PACK, level.words, at + 1 + ID_WORDS)
+      const [segmentOffset = 0, segmentBytes = 0, position = 0] = level.words.subarray(at + LOCATION, at + SLOT_WORDS)
+      return { pack: state - FIRST_PACK, segmentOffset, segmentBytes, position }
     }
     return undefined
   }
@@ -122,21 +125,28 @@ export class ChunkTable {
     return this.#insert(words, CLAIMED) >= 0
   }
 
-  /** Records where a chunk lies: one just loaded from an index, or one claimed before. The first location given is kept. */
-  add(id: Uint8Array, pack: number, segmentOffset: number, segmentBytes: number, position: number): void {
-    const words = idWords(id)
+  /**
+   * Records where a chunk lies: one just loaded from an index, or one claimed before; its id is the 32 bytes from `idOffset`
+   * on. The first location given is kept.
+   */
+  add(
+    ids: Uint8Array,
+    pack: number,
+    segmentOffset: number,
+    segmentBytes: number,
+    position: number,
+    idOffset = 0,
+  ): void {
+    const id = idWords(ids, idOffset)
     for (const level of this.#levels) {
-      const at = findSlot(level, words)
+      const at = findSlot(level, id)
       if (at < 0) continue
       if (Atomics.load(level.words, at) !== CLAIMED) return
-      packLocation(level.words, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
-      Atomics.store(level.words, at, FIRST_PACK + pack)
+      setLocation(level.words, at, pack, segmentOffset, segmentBytes, position)
       return
     }
-    const at = this.#insert(words, CLAIMED)
-    const { words: memory } = this.#last()
-    packLocation(memory, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
-    Atomics.store(memory, at, FIRST_PACK + pack)
+    const at = this.#insert(id, CLAIMED)
+    setLocation(this.#last().words, at, pack, segmentOffset, segmentBytes, position)
   }
 
   /** Word offset of the new slot in the last level, or -1 when the id is there already. */
@@ -216,23 +226,17 @@ function sameId(words: Int32Array, at: number, id: Int32Array): boolean {
   )
 }
 
-function packLocation(
+/** The state goes last: whoever sees a pack number sees the location too. */
+function setLocation(
   words: Int32Array,
   at: number,
+  pack: number,
   segmentOffset: number,
   segmentBytes: number,
   position: number,
 ): void {
-  words[at] = segmentOffset
-  words[at + 1] = segmentBytes
-  words[at + 2] = position
-}
-
-function unpackLocation(pack: number, words: Int32Array, at: number): ChunkLocation {
-  return {
-    pack,
-    segmentOffset: words[at] as number,
-    segmentBytes: words[at + 1] as number,
-    position: words[at + 2] as number,
-  }
+  words[at + LOCATION] = segmentOffset
+  words[at + LOCATION + 1] = segmentBytes
+  words[at + LOCATION + 2] = position
+  Atomics.store(words, at, FIRST_PACK + pack)
 }

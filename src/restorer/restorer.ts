@@ -78,6 +78,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     count: options.workers,
     init: { keys: options.repository.keys } satisfies RestoreInit,
   })
+  pool.start()
   await new Restore(options, pool).run()
 }
 

@@ -101,9 +101,8 @@ function fillTable(indexed: readonly IndexedPack[]): { table: ChunkTable; packs:
   for (const pack of indexed) {
     const number = packs.length
     packs.push(
-      countChunks(pack, (segment) => {
-        for (const [position, id] of segment.ids.entries())
-          table.add(id, number, segment.offset, segment.sealedBytes, position)
+      countChunks(pack, ({ ids, chunks, offset, sealedBytes }) => {
+        for (let i = 0; i < chunks; i++) table.add(ids, number, offset, sealedBytes, i, i * CHUNK_ID_BYTES)
       }),
     )
   }
@@ -116,8 +115,8 @@ export function countChunks(pack: IndexedPack, onSegment?: (segment: SegmentReco
   let rawBytes = 0
   for (const segment of readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)) {
     onSegment?.(segment)
-    chunks += segment.ids.length
-    for (const length of segment.lengths) rawBytes += length
+    chunks += segment.chunks
+    rawBytes += segment.rawBytes
   }
   return { id: pack.id, sizeBytes: pack.sizeBytes, header: Buffer.from(pack.header), chunks, rawBytes }
 }
