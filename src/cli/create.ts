@@ -1,0 +1,145 @@
+import { InvalidArgumentError } from 'commander'
+import { CairnError, isCairnError } from '../base/errors.ts'
+import { checkSnapshotName, DEFAULT_SNAPSHOT_NAME } from '../config/snapshot-name.ts'
+import type { CreateOptions, CreateResult } from '../operations/create.ts'
+import type { RepositoryAccess } from '../operations/repository-access.ts'
+import type { CommandContext, DefineCommand, Selection } from './context.ts'
+import { createReport, type CreateReportOptions } from './create-report.ts'
+import { EXIT_WARNINGS } from './exit-codes.ts'
+import { keyAdvice } from './init.ts'
+import { parseCount } from './option-values.ts'
+import { printable } from './output/text.ts'
+
+interface CreateCommandOptions extends CreateReportOptions {
+  readonly compression?: string
+  readonly comment?: string
+  readonly workers?: number
+}
+
+/** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
+const STATUS_LETTERS = 'AMUCEdbchsfi-x'
+
+/** Two runs in the same second would choose the same default name; the later ones get `-2`, `-3` … */
+const MAX_DEFAULT_NAMES = 20
+
+const HELP = `
+With no repository named, the local default repository is used, and made on first use.
+NAME may contain {hostname}, {user}, {now}, {now:%Y-%m-%d} and the like; without NAME
+it is ${DEFAULT_SNAPSHOT_NAME}. A path with '::' in it is written after --, or as ./a::b.
+
+Status letters of --list: A added, M modified, U unchanged, C changed while it was read,
+E could not be read, d folder, s symbolic link.
+
+Examples:
+  cairn backup ~/documents ~/photos
+  cairn create /mnt/disk/backups::monday ~/documents
+  cairn create -r /mnt/disk/backups --compression zstd,9 --stats ~/documents
+  cairn create --list --filter AME '/mnt/disk/backups::{hostname}-{now}' /etc /home`
+
+export const define: DefineCommand = (command, context) => {
+  command
+    .argument('[PATHS...]', 'files and folders to save; REPO::NAME may come first')
+    .usage('[REPO::NAME] PATH... [OPTIONS]')
+    .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
+    .option('--comment <TEXT>', 'note to keep with the snapshot')
+    .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
+    .option('--list', 'print every entry with a status letter')
+    .option('--filter <LETTERS>', 'print only entries with these status letters, like AME', parseFilter)
+    .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
+    .addHelpText('after', HELP)
+    .action((values: string[], options: CreateCommandOptions) => run(context, values, options))
+}
+
+async function run(context: CommandContext, values: string[], options: CreateCommandOptions): Promise<void> {
+  const { output } = context
+  const selection = await context.select(values, 'paths')
+  if (selection.rest.length === 0) {
+    const advice = values[0]?.includes('::')
+      ? `if '${values[0]}' is one, write it after --`
+      : "see 'cairn create --help'"
+    throw new CairnError('INVALID_ARGUMENT', `Cannot create a snapshot: no file or folder to save was given; ${advice}`)
+  }
+  const name = selection.snapshot ?? (await context.expand(DEFAULT_SNAPSHOT_NAME))
+  checkSnapshotName(name)
+
+  const report = createReport(output, options, selection.location)
+  if (output.settings.verbose && !output.settings.json) {
+    const paths = selection.rest.map(printable).join(', ')
+    output.note(`cairn: saving ${paths} as ${printable(name)} in ${printable(selection.location)}`)
+  }
+  const access = await context.access(selection.location)
+  let result: CreateResult
+  try {
+    result = await create(context, access, selection, {
+      name,
+      paths: selection.rest,
+      compression: options.compression,
+      comment: options.comment === undefined ? undefined : await context.expand(options.comment),
+      commandLine: ['cairn', ...context.argv],
+      workers: options.workers,
+      countAhead: report.watched,
+      listEntries: report.listsEntries,
+      onEvent: report.onEvent,
+    })
+  } finally {
+    report.endProgress()
+  }
+  report.finish(result)
+  if (result.issues > 0) context.exitCode = EXIT_WARNINGS
+}
+
+async function create(
+  context: CommandContext,
+  access: RepositoryAccess,
+  selection: Selection,
+  options: CreateOptions,
+): Promise<CreateResult> {
+  const { createSnapshot } = await context.world.operations.create()
+  const named = selection.snapshot !== undefined
+  let number = 1
+  let made = false
+  for (;;) {
+    try {
+      return await createSnapshot(access, number === 1 ? options : { ...options, name: `${options.name}-${number}` })
+    } catch (error) {
+      if (!named && isCairnError(error, 'SNAPSHOT_EXISTS') && number < MAX_DEFAULT_NAMES) number++
+      else if (selection.isDefault && !made && isCairnError(error, 'REPOSITORY_NOT_FOUND')) {
+        await makeDefaultRepository(context, selection.location)
+        made = true
+      } else throw error
+    }
+  }
+}
+
+/** Makes the repository of people who just want a backup: on this machine, with a key file and no passphrase to forget. */
+async function makeDefaultRepository(context: CommandContext, location: string): Promise<void> {
+  const { output, world } = context
+  const { initRepository } = await world.operations.init()
+  let keyFile: string | undefined
+  try {
+    const result = await initRepository({
+      location,
+      keyFolder: context.folders.keys,
+      encryption: 'keyfile',
+      passphrase: undefined,
+      signal: world.signal,
+      clock: world.clock,
+    })
+    keyFile = result.keyFile
+  } catch (error) {
+    if (isCairnError(error, 'REPOSITORY_EXISTS')) return // another run was faster
+    throw error
+  }
+  // Said even with --quiet: it is said once, and whoever misses it may lose everything with this machine's disk.
+  if (output.settings.json) return
+  output.errorLine(`No repository was named, so a new one was made: ${printable(location)}`)
+  for (const line of keyAdvice('keyfile', keyFile, false)) output.errorLine(line)
+}
+
+function parseFilter(value: string): string {
+  const unknown = Array.from(value).find((letter) => !STATUS_LETTERS.includes(letter))
+  if (value === '' || unknown !== undefined) {
+    throw new InvalidArgumentError(`Status letters are ${STATUS_LETTERS}.`)
+  }
+  return value
+}
