@@ -1,19 +1,18 @@
 /** The command line program: wires the process to `cli`. Everything else is there. */
-import packageJson from '../package.json' with { type: 'json' }
 import { systemClock } from './base/clock.ts'
-import { CairnError } from './base/errors.ts'
 import { runProgram } from './cli/program.ts'
 import { systemOperations } from './cli/world.ts'
+import { abortOnSignals } from './platform/signals.ts'
 
 const watch = abortOnSignals()
 process.exitCode = await runProgram(await commandLine(), {
-  version: packageJson.version,
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
   signal: watch.signal,
   clock: systemClock,
   operations: systemOperations,
+  makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
 })
 watch.dispose()
 
@@ -36,20 +35,4 @@ async function commandLine(): Promise<readonly string[]> {
   } catch {
     return decoded // not Linux
   }
-}
-
-// To be replaced by `abortOnSignals` of platform/signals.ts, which does the same.
-function abortOnSignals(): { readonly signal: AbortSignal; dispose(): void } {
-  const controller = new AbortController()
-  const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
-  const onSignal = (signal: NodeJS.Signals): void => {
-    const exitCode = codes[signal as keyof typeof codes]
-    controller.abort(new CairnError('CANCELLED', `Interrupted by ${signal}`, { details: { signal, exitCode } }))
-    dispose() // a second signal has its usual effect
-  }
-  const dispose = (): void => {
-    for (const name of Object.keys(codes)) process.off(name, onSignal)
-  }
-  for (const name of Object.keys(codes)) process.on(name, onSignal)
-  return { signal: controller.signal, dispose }
 }

@@ -3,7 +3,7 @@ import { CairnError } from '../base/errors.ts'
 import { folders, variable, type Folders } from '../config/environment.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { Output } from './output/output.ts'
-import { interpretPositionals, type PositionalOptions } from './positionals.ts'
+import { interpretPositionals, splitLocation, type PositionalOptions } from './positionals.ts'
 import type { World } from './world.ts'
 
 /** Options that every command has, as commander gives them. */
@@ -71,7 +71,7 @@ export class CommandContext {
     }
     const named = repository ?? option ?? environment
     this.usesDefault = named === undefined
-    if (named === '' || named?.includes('::')) {
+    if (named === '' || (named !== undefined && splitLocation(named).repository !== named)) {
       throw new CairnError(
         'INVALID_ARGUMENT',
         `Cannot use '${named}' as a repository: -r and CAIRN_REPO take a location without ::NAME`,

@@ -21,8 +21,6 @@ export interface CreateReportOptions {
 }
 
 export interface CreateReport {
-  /** Somebody watches the progress, so that totals are worth a second walk. */
-  readonly watched: boolean
   readonly listsEntries: boolean
   readonly onEvent: (event: CreateEvent) => void
   endProgress(): void
@@ -36,7 +34,6 @@ export function createReport(output: Output, options: CreateReportOptions, locat
   const listsEntries = options.list === true || options.filter !== undefined || (json && verbose)
 
   return {
-    watched: progress.watched,
     listsEntries,
     onEvent(event) {
       if (event.type === 'progress') {
@@ -58,13 +55,14 @@ export function createReport(output: Output, options: CreateReportOptions, locat
         for (const line of summaryLines(result, location, output)) output.line(line)
       }
       if (result.issues > 0 && !json) {
-        output.warning(`the snapshot is incomplete: ${plural(result.issues, 'path')} could not be read, see above`)
+        output.warning(`the snapshot is incomplete: ${plural(result.issues, 'problem')}, see above`)
       }
     },
   }
 }
 
-function summaryLines({ snapshot, stats, durationMs }: CreateResult, location: string, output: Output): string[] {
+function summaryLines({ snapshot, durationMs }: CreateResult, location: string, output: Output): string[] {
+  const { stats } = snapshot
   const files = `${formatCount(stats.filesNew)} new, ${formatCount(stats.filesChanged)} changed, ${formatCount(stats.filesUnmodified)} unmodified`
   return [
     `Saved ${output.style('bold', printable(snapshot.name))} (${snapshot.id.slice(0, 8)}) to ${printable(location)}`,
@@ -100,7 +98,8 @@ function statusJson(meter: ProgressMeter): object {
 }
 
 /** restic's field names where the meaning is the same; sizes in bytes, durations in seconds. */
-function summaryJson({ snapshot, stats, totals, repositoryId, issues, durationMs }: CreateResult): object {
+function summaryJson({ snapshot, totals, repositoryId, issues, durationMs }: CreateResult): object {
+  const { stats } = snapshot
   return {
     message_type: 'summary',
     files_new: stats.filesNew,

@@ -1,3 +1,4 @@
+import path from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { checkSnapshotName, DEFAULT_SNAPSHOT_NAME } from '../config/snapshot-name.ts'
@@ -18,9 +19,6 @@ interface CreateCommandOptions extends CreateReportOptions {
 
 /** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
 const STATUS_LETTERS = 'AMUCEdbchsfi-x'
-
-/** Two runs in the same second would choose the same default name; the later ones get `-2`, `-3` … */
-const MAX_DEFAULT_NAMES = 20
 
 const HELP = `
 With no repository named, the local default repository is used, and made on first use.
@@ -72,12 +70,12 @@ async function run(context: CommandContext, values: string[], options: CreateCom
   try {
     result = await create(context, access, selection, {
       name,
+      nameIsDefault: selection.snapshot === undefined,
       paths: selection.rest,
       compression: options.compression,
       comment: options.comment === undefined ? undefined : await context.expand(options.comment),
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
-      countAhead: report.watched,
       listEntries: report.listsEntries,
       onEvent: report.onEvent,
     })
@@ -95,19 +93,12 @@ async function create(
   options: CreateOptions,
 ): Promise<CreateResult> {
   const { createSnapshot } = await context.world.operations.create()
-  const named = selection.snapshot !== undefined
-  let number = 1
-  let made = false
-  for (;;) {
-    try {
-      return await createSnapshot(access, number === 1 ? options : { ...options, name: `${options.name}-${number}` })
-    } catch (error) {
-      if (!named && isCairnError(error, 'SNAPSHOT_EXISTS') && number < MAX_DEFAULT_NAMES) number++
-      else if (selection.isDefault && !made && isCairnError(error, 'REPOSITORY_NOT_FOUND')) {
-        await makeDefaultRepository(context, selection.location)
-        made = true
-      } else throw error
-    }
+  try {
+    return await createSnapshot(access, options)
+  } catch (error) {
+    if (!selection.isDefault || !isCairnError(error, 'REPOSITORY_NOT_FOUND')) throw error
+    await makeDefaultRepository(context, selection.location)
+    return createSnapshot(access, options)
   }
 }
 
@@ -115,6 +106,7 @@ async function create(
 async function makeDefaultRepository(context: CommandContext, location: string): Promise<void> {
   const { output, world } = context
   const { initRepository } = await world.operations.init()
+  await world.makeFolder(path.dirname(location))
   let keyFile: string | undefined
   try {
     const result = await initRepository({

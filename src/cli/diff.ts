@@ -1,13 +1,13 @@
 import { CairnError } from '../base/errors.ts'
 import { formatBytes } from '../base/sizes.ts'
 import type { DiffChange } from '../operations/diff.ts'
-import type { EntryInfo } from '../operations/list.ts'
+import type { EntryInfo } from '../operations/snapshot-info.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { DiffTotals } from './diff-totals.ts'
 import { formatMode, formatTime, nsToMs, plural } from './output/format.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
-import { snapshotPaths } from './positionals.ts'
+import { snapshotPaths, splitLocation } from './positionals.ts'
 
 const HELP = `
 Each line begins with a letter, as in restic: + added, - removed, M content changed, T type
@@ -55,8 +55,8 @@ async function run(context: CommandContext, values: string[]): Promise<void> {
 
   const { diffSnapshots } = await world.operations.diff()
   const totals = new DiffTotals()
-  for await (const change of diffSnapshots(await context.access(location), before, after, snapshotPaths(paths))) {
-    if (output.closed) return
+  const access = await context.access(location)
+  const compared = await diffSnapshots(access, before, after, snapshotPaths(paths), async (change) => {
     totals.add(change)
     if (output.settings.json) output.json(changeJson(change))
     else {
@@ -64,10 +64,15 @@ async function run(context: CommandContext, values: string[]): Promise<void> {
       output.line(`${output.style(COLORS[letter], letter)} ${changeLine(change)}`)
     }
     await output.ready()
-  }
+  })
 
   if (output.settings.json) {
-    output.json({ message_type: 'statistics', source_snapshot: before, target_snapshot: after, ...totals.json() })
+    output.json({
+      message_type: 'statistics',
+      source_snapshot: compared.before.id,
+      target_snapshot: compared.after.id,
+      ...totals.json(),
+    })
   } else if (!output.settings.quiet) {
     const { added, removed, changed } = totals
     const bytes = `${formatBytes(added.bytes)} added, ${formatBytes(removed.bytes)} removed`
@@ -81,16 +86,16 @@ async function run(context: CommandContext, values: string[]): Promise<void> {
 
 /** B may be written like A, with its repository, as long as it is the same. */
 async function secondSnapshot(context: CommandContext, text: string, location: string): Promise<string> {
-  const at = text.indexOf('::')
-  if (at < 0) return context.expand(text)
-  const repository = await context.expand(text.slice(0, at))
-  if (repository !== '' && repository !== location) {
+  const { repository: named, snapshot } = splitLocation(text)
+  if (snapshot === undefined) return context.expand(text)
+  const repository = named === undefined ? location : await context.expand(named)
+  if (repository !== location) {
     throw new CairnError(
       'INVALID_ARGUMENT',
       `Cannot compare snapshots of two repositories: ${location} and ${repository}; both must be in one`,
     )
   }
-  return context.expand(text.slice(at + 2))
+  return context.expand(snapshot)
 }
 
 function changeLine({ path, change, before, after, bytesAdded, bytesRemoved }: DiffChange): string {

@@ -67,7 +67,7 @@ export async function runExtract(
     output.warning('this snapshot is incomplete: some source data could not be read when it was made')
   }
   if (result.issues > 0) {
-    if (!json) output.warning(`${plural(result.issues, 'path')} could not be restored, see above`)
+    if (!json) output.warning(`not everything could be restored: ${plural(result.issues, 'problem')}, see above`)
     context.exitCode = EXIT_WARNINGS
   }
 }

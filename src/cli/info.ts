@@ -1,7 +1,7 @@
 import { formatBytes } from '../base/sizes.ts'
-import type { RepositoryTotals } from '../operations/create.ts'
+import type { RepositoryTotals } from '../operations/snapshot-info.ts'
 import type { RepositoryInfo } from '../operations/info.ts'
-import type { SnapshotInfo } from '../operations/list.ts'
+import type { SnapshotInfo } from '../operations/snapshot-info.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { formatCount, formatIsoTime } from './output/format.ts'
 import { snapshotJson, totalsJson } from './output/record-json.ts'
@@ -50,7 +50,7 @@ async function run(context: CommandContext, values: string[]): Promise<void> {
   if (output.settings.json) {
     output.json({ ...repositoryJson(found.repository), snapshots: [snapshotJson(found.snapshot)] })
   } else {
-    for (const line of snapshotLines(found.snapshot, found.totals)) output.line(line)
+    for (const line of snapshotLines(found.snapshot, found.repository.totals)) output.line(line)
   }
 }
 

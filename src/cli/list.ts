@@ -1,4 +1,4 @@
-import type { EntryInfo } from '../operations/list.ts'
+import type { EntryInfo } from '../operations/snapshot-info.ts'
 import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { formatIsoTime, formatMode, formatTime, nsToMs } from './output/format.ts'
 import { padText, printable } from './output/text.ts'
@@ -50,7 +50,6 @@ async function listSnapshots(
     return
   }
   for (const { name, id, startedAt, incomplete } of snapshots) {
-    if (output.closed) return
     const shown = printable(name)
     if (options.short) output.line(shown)
     else output.line(`${padText(shown, 36)} ${formatIsoTime(startedAt)} [${id}]${incomplete ? ' (incomplete)' : ''}`)
@@ -68,20 +67,13 @@ async function listEntries(
   const { output, world } = context
   const operations = await world.operations.list()
   const access = await context.access(selection.location)
-  const entries = operations.listEntries(access, snapshot, snapshotPaths(selection.rest))
-
-  let first = true
-  for await (const entry of entries) {
-    if (output.closed) return
-    if (output.settings.json) {
-      if (first && entries.snapshot) output.json({ message_type: 'snapshot', ...snapshotJson(entries.snapshot) })
-      output.json(nodeJson(entry))
-    } else {
-      output.line(options.short ? printable(entry.path) : entryLine(entry))
-    }
-    first = false
+  const { json } = output.settings
+  const found = await operations.listEntries(access, snapshot, snapshotPaths(selection.rest), async (entry) => {
+    if (json) output.json(nodeJson(entry))
+    else output.line(options.short ? printable(entry.path) : entryLine(entry))
     await output.ready()
-  }
+  })
+  if (json) output.json({ message_type: 'snapshot', ...snapshotJson(found) })
 }
 
 /** One line as `borg list REPO::NAME` and `ls -l` print it: `-rw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:44:05 a/b`. */

@@ -33,6 +33,8 @@ table('create without -r or variable', 'paths', false, [
   ['r::gaia_data-2022-10-04T13:23:07 a', 'r', 'gaia_data-2022-10-04T13:23:07', ['a']],
   ['asus:~/Documents/borgrepo::x a', 'asus:~/Documents/borgrepo', 'x', ['a']],
   ['ssh://u@h:22/./r::x a', 'ssh://u@h:22/./r', 'x', ['a']],
+  ['ssh://u@[2001:db8::1]:22/./r::x:y a', 'ssh://u@[2001:db8::1]:22/./r', 'x:y', ['a']],
+  ['u@[::1]:r::x a', 'u@[::1]:r', 'x', ['a']],
   ['::monday a', none, 'monday', ['a']],
   ['r:: a', 'r', none, ['a']],
   ['/a b c', none, none, ['/a', 'b', 'c']],

@@ -1,5 +1,3 @@
-import { parseLocation } from '../operations/location.ts'
-
 /**
  * What the arguments of a command that are not options mean. Borg users write `REPO::NAME` first, restic users `-r REPO`
  * (or a variable) and then names or paths; both work everywhere:
@@ -30,7 +28,7 @@ export function interpretPositionals(values: readonly string[], options: Positio
 
   const literal = options.literals >= values.length
   const isPath = options.wants === 'paths' && options.repositoryKnown && /^\.{1,2}\//.test(first)
-  if (first.includes('::') && !literal && !isPath) return { ...parseLocation(first), rest }
+  if (separatorOf(first) >= 0 && !literal && !isPath) return { ...splitLocation(first), rest }
 
   if (options.wants === 'paths') return { repository: undefined, snapshot: undefined, rest: values }
   const isSnapshot =
@@ -38,6 +36,18 @@ export function interpretPositionals(values: readonly string[], options: Positio
   if (isSnapshot) return { repository: undefined, snapshot: first, rest }
   const [snapshot, ...paths] = rest
   return { repository: first, snapshot, rest: paths }
+}
+
+/** Where the `::` of `REPO::NAME` is: the first one outside of an IPv6 address in brackets; -1 when there is none. */
+function separatorOf(text: string): number {
+  return text.replaceAll(/\[[0-9a-f:.]+\]/gi, (address) => '_'.repeat(address.length)).indexOf('::')
+}
+
+/** Splits Borg's `REPO::NAME`; either part may be empty, which leaves it to other options. */
+export function splitLocation(text: string): Pick<Meaning, 'repository' | 'snapshot'> {
+  const at = separatorOf(text)
+  if (at < 0) return { repository: text, snapshot: undefined }
+  return { repository: text.slice(0, at) || undefined, snapshot: text.slice(at + 2) || undefined }
 }
 
 /** A path inside a snapshot as snapshots know it: no leading `/` or `./`, no trailing `/`; `''` is the root. */

@@ -6,6 +6,7 @@
  */
 import { Command, Option } from 'commander'
 import { CairnError } from '../base/errors.ts'
+import { VERSION } from '../operations/version.ts'
 import { COMMANDS, type CommandEntry } from './commands.ts'
 import { CommandContext, type CommonOptions } from './context.ts'
 import { describeExitCode, EXIT_WARNINGS, toBorgExitCode } from './exit-codes.ts'
@@ -50,7 +51,7 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
   const program = new Command('cairn')
     .description('Deduplicated, compressed, encrypted, verified snapshots of folders, and back again.')
     .usage('COMMAND [ARGUMENTS] [OPTIONS]')
-    .version(`cairn ${context.world.version}`, '-V, --version', 'print the version')
+    .version(`cairn ${VERSION}`, '-V, --version', 'print the version')
     .enablePositionalOptions()
     .exitOverride()
     .helpOption('-h, --help', 'show this help')

@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander'
 import { CairnError, ERROR_CODES, isCairnError, type ErrorCode } from '../base/errors.ts'
 import { OTHER_NAMES } from './commands.ts'
-import type { Output } from './output/output.ts'
+import { type Output, ReaderGone } from './output/output.ts'
 import { printable } from './output/text.ts'
 
 /** What to do next, for errors whose message does not say so itself (after a `;`). */
@@ -53,6 +53,7 @@ interface Failure {
 }
 
 function describe(error: unknown, run: RunFacts): Failure | undefined {
+  if (error instanceof ReaderGone) return undefined
   if (error instanceof CommanderError) return describeUsageError(error, run.command)
   if (isCairnError(error) && error.code !== 'INTERNAL') {
     const { code, message } = error

@@ -1,3 +1,4 @@
+import { VERSION } from '../operations/version.ts'
 import type { DefineCommand } from './context.ts'
 
 export const define: DefineCommand = (command, context) => {
@@ -5,13 +6,13 @@ export const define: DefineCommand = (command, context) => {
     if (context.common.json) {
       context.output.json({
         message_type: 'version',
-        version: context.world.version,
+        version: VERSION,
         node_version: process.versions.node,
         os: process.platform,
         arch: process.arch,
       })
     } else {
-      context.output.line(`cairn ${context.world.version}`)
+      context.output.line(`cairn ${VERSION}`)
       if (context.common.verbose) {
         context.output.line(`node ${process.versions.node} on ${process.platform} ${process.arch}`)
       }

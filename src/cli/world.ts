@@ -27,8 +27,6 @@ export const systemOperations: Operations = {
 
 /** Everything outside the program that it touches, apart from what operations do. */
 export interface World {
-  /** Version of this program. */
-  readonly version: string
   readonly env: Environment
   readonly stdout: OutputStream
   readonly stderr: OutputStream
@@ -36,6 +34,8 @@ export interface World {
   readonly signal: AbortSignal
   readonly clock: Clock
   readonly operations: Operations
+  /** Makes a folder of the user's own data, and those above it. */
+  readonly makeFolder: (folder: string) => Promise<void>
   /** The system's when absent. */
   readonly secrets?: SecretInput | undefined
   /** This machine's when absent. */

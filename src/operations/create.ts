@@ -1,9 +1,26 @@
-import type { RepositoryAccess } from './repository-access.ts'
-import type { SnapshotInfo } from './list.ts'
-import { CairnError } from '../base/errors.ts'
+import os from 'node:os'
+import { type ArchiveObserver, type EntryStatus, archive } from '../archiver/archiver.ts'
+import { systemClock } from '../base/clock.ts'
+import { isCairnError } from '../base/errors.ts'
+import { parseCompression } from '../codec/compression.ts'
+import { currentUser, hostName } from '../platform/owners.ts'
+import type { Repository } from '../repository/repository.ts'
+import { WriteSession } from '../repository/write-session.ts'
+import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
+import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
+import { openFolderSource } from '../sources/folder-source.ts'
+import type { Source } from '../sources/source.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import {
+  type CreateStats,
+  type RepositoryTotals,
+  type SnapshotInfo,
+  toSnapshotInfo,
+  totalsOf,
+} from './snapshot-info.ts'
+import { VERSION } from './version.ts'
 
-/** Borg's letters: A added, M modified, U unchanged, C changed while read, E error, d directory, s symlink. */
-export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 's'
+export type { CreateStats, EntryStatus, RepositoryTotals, SnapshotInfo }
 
 export type CreateEvent =
   | {
@@ -11,7 +28,7 @@ export type CreateEvent =
       readonly type: 'progress'
       readonly filesDone: number
       readonly bytesDone: number
-      /** Totals as far as known: `undefined` until the source has been counted. */
+      /** Totals as far as known: those of the parent snapshot; `undefined` for a first backup. */
       readonly filesTotal: number | undefined
       readonly bytesTotal: number | undefined
       readonly issues: number
@@ -28,6 +45,8 @@ export type CreateEvent =
 
 export interface CreateOptions {
   readonly name: string
+  /** The name was not the user's choice: when it is taken, `-2`, `-3` … is appended. */
+  readonly nameIsDefault?: boolean | undefined
   /** Files and folders, absolute or relative to the working directory; raw-name text. */
   readonly paths: readonly string[]
   /** Like `zstd,3`; the default when absent. */
@@ -36,44 +55,14 @@ export interface CreateOptions {
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
-  /** Count the source ahead for totals in `progress` events; costs a second walk. */
-  readonly countAhead?: boolean | undefined
   /** Send an `entry` event per entry. */
   readonly listEntries?: boolean | undefined
   readonly onEvent?: ((event: CreateEvent) => void) | undefined
 }
 
-export interface CreateStats {
-  readonly filesNew: number
-  readonly filesChanged: number
-  readonly filesUnmodified: number
-  readonly directories: number
-  readonly otherEntries: number
-  /** Bytes of all files in the snapshot. */
-  readonly originalBytes: number
-  /** What these bytes would take compressed but not deduplicated. */
-  readonly compressedBytes: number
-  /** What this run added to the repository. */
-  readonly deduplicatedBytes: number
-  /** New content before compression. */
-  readonly addedBytes: number
-  readonly chunksTotal: number
-  readonly chunksNew: number
-  readonly treeChunksNew: number
-}
-
-export interface RepositoryTotals {
-  readonly originalBytes: number
-  readonly compressedBytes: number
-  readonly deduplicatedBytes: number
-  readonly chunksUnique: number
-  readonly chunksTotal: number
-}
-
 export interface CreateResult {
   readonly repositoryId: string
   readonly snapshot: SnapshotInfo
-  readonly stats: CreateStats
   /** Over all snapshots, this one included. */
   readonly totals: RepositoryTotals
   readonly issues: number
@@ -86,6 +75,163 @@ export interface CreateResult {
  *
  * @throws {CairnError} `SNAPSHOT_EXISTS` when the name is taken, `SOURCE_FAILED` when a path does not exist; then nothing is saved
  */
-export function createSnapshot(_access: RepositoryAccess, _options: CreateOptions): Promise<CreateResult> {
-  throw new CairnError('INTERNAL', 'stub')
+export async function createSnapshot(access: RepositoryAccess, options: CreateOptions): Promise<CreateResult> {
+  const source = openFolderSource(options.paths, process.cwd())
+  return withRepository(access, async (repository) => {
+    const session = await WriteSession.open(repository, access)
+    try {
+      return await runSession(access, options, repository, session, source)
+    } catch (error) {
+      await session.abandon()
+      throw error
+    }
+  })
+}
+
+async function runSession(
+  access: RepositoryAccess,
+  options: CreateOptions,
+  repository: Repository,
+  session: WriteSession,
+  source: Source,
+): Promise<CreateResult> {
+  const clock = access.clock ?? systemClock
+  const startedAtMs = clock.now()
+  const name = await claimName(session, options)
+  const snapshots = await loadSnapshots(repository, access)
+  const parent = findParent(snapshots, hostName(), source.paths)
+  const counter = new Counter(options, parent, clock)
+  const archived = await archive({
+    source,
+    keys: repository.keys,
+    chunker: repository.config.chunker,
+    compression: parseCompression(options.compression ?? 'zstd'),
+    table: repository.table,
+    loadChunk: (id) => repository.readChunk(id, access),
+    storePack: (pack) => session.storePack(pack),
+    parent,
+    startedAtMs,
+    workers: options.workers ?? os.availableParallelism(),
+    observer: counter,
+    signal: access.signal,
+  })
+  await session.flushIndex()
+  const { data, trees } = archived
+  const snapshot: Snapshot = {
+    id: session.id,
+    name,
+    startedAt: new Date(startedAtMs).toISOString(),
+    endedAt: new Date(clock.now()).toISOString(),
+    hostname: hostName(),
+    username: currentUser().name,
+    paths: source.paths,
+    comment: options.comment ?? '',
+    tags: [],
+    issues: counter.issues,
+    programVersion: VERSION,
+    commandLine: options.commandLine ?? [],
+    tree: archived.tree,
+    stamps: archived.stamps,
+    parent: parent?.id,
+    stats: {
+      ...counter.stats(),
+      addedBytes: data.newBytes,
+      storedBytes: session.storedBytes,
+      chunksTotal: data.chunks,
+      chunksNew: data.newChunks,
+      treeChunksNew: trees.newChunks,
+    },
+  }
+  await session.commit(encodeSnapshot(snapshot))
+  const index = { packs: [...repository.index.packs, ...session.packs] }
+  return {
+    repositoryId: repository.id,
+    snapshot: toSnapshotInfo(snapshot, index),
+    totals: totalsOf([...snapshots, snapshot], index),
+    issues: counter.issues,
+    durationMs: clock.now() - startedAtMs,
+  }
+}
+
+async function claimName(session: WriteSession, options: CreateOptions): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    const name = attempt === 1 ? options.name : `${options.name}-${attempt}`
+    try {
+      await session.claimName(name)
+      return name
+    } catch (error) {
+      if (!options.nameIsDefault || !isCairnError(error, 'SNAPSHOT_EXISTS')) throw error
+    }
+  }
+}
+
+/** Time between two progress events. */
+const PROGRESS_MS = 100
+
+/** Counts what the archiver reports, and passes it on. */
+class Counter implements ArchiveObserver {
+  readonly #options: CreateOptions
+  readonly #parent: Snapshot | undefined
+  readonly #clock: { now(): number }
+  #lastProgressMs = 0
+  issues = 0
+  #filesNew = 0
+  #filesChanged = 0
+  #filesUnmodified = 0
+  #directories = 0
+  #otherEntries = 0
+  #bytes = 0
+
+  constructor(options: CreateOptions, parent: Snapshot | undefined, clock: { now(): number }) {
+    this.#options = options
+    this.#parent = parent
+    this.#clock = clock
+  }
+
+  stats(): Pick<
+    Snapshot['stats'],
+    'filesNew' | 'filesChanged' | 'filesUnmodified' | 'directories' | 'otherEntries' | 'originalBytes'
+  > {
+    return {
+      filesNew: this.#filesNew,
+      filesChanged: this.#filesChanged,
+      filesUnmodified: this.#filesUnmodified,
+      directories: this.#directories,
+      otherEntries: this.#otherEntries,
+      originalBytes: this.#bytes,
+    }
+  }
+
+  entry(status: EntryStatus, { path, sizeBytes, type }: { path: string; sizeBytes: number; type: string }): void {
+    if (status === 'A') this.#filesNew++
+    else if (status === 'M' || status === 'C') this.#filesChanged++
+    else if (status === 'U') this.#filesUnmodified++
+    else if (status === 'd') this.#directories++
+    else if (status !== 'E') this.#otherEntries++
+    if (type === 'file' && status !== 'E') this.#bytes += sizeBytes
+    const { onEvent, listEntries } = this.#options
+    if (!onEvent) return
+    if (listEntries) onEvent({ type: 'entry', status, path, sizeBytes })
+    const now = this.#clock.now()
+    if (now - this.#lastProgressMs < PROGRESS_MS) return
+    this.#lastProgressMs = now
+    onEvent({
+      type: 'progress',
+      filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
+      bytesDone: this.#bytes,
+      filesTotal: this.#parent && filesOf(this.#parent),
+      bytesTotal: this.#parent?.stats.originalBytes,
+      issues: this.issues,
+      currentPath: path,
+    })
+  }
+
+  issue(during: 'scan' | 'read', issue: { path: string; message: string; code: string }): void {
+    if (issue.code !== 'SKIPPED') this.issues++
+    this.#options.onEvent?.({ type: 'issue', during, ...issue })
+  }
+}
+
+function filesOf({ stats }: Snapshot): number {
+  return stats.filesNew + stats.filesChanged + stats.filesUnmodified
 }

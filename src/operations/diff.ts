@@ -1,23 +1,42 @@
-import type { RepositoryAccess } from './repository-access.ts'
-import { CairnError } from '../base/errors.ts'
-import type { EntryInfo } from './list.ts'
+import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
+import { type TreeChange, diffTrees } from '../snapshot/diff.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { type EntryInfo, type SnapshotInfo, toEntryInfo, toSnapshotInfo } from './snapshot-info.ts'
 
 export interface DiffChange {
   readonly path: string
-  readonly change: 'added' | 'removed' | 'modified' | 'type' | 'metadata'
+  readonly change: TreeChange['change']
   readonly before: EntryInfo | undefined
   readonly after: EntryInfo | undefined
-  /** Content bytes that are only in one of the two, for files. */
+  /** Content bytes that only one of the two has, for files. */
   readonly bytesAdded: number
   readonly bytesRemoved: number
 }
 
-/** What differs between two snapshots, in path order. */
-export function diffSnapshots(
-  _access: RepositoryAccess,
-  _before: string,
-  _after: string,
-  _paths: readonly string[],
-): AsyncIterable<DiffChange> {
-  throw new CairnError('INTERNAL', 'stub')
+/**
+ * What differs between two snapshots, in path order, at or below `paths` when given; each change goes to `onChange`.
+ *
+ * @throws {CairnError} `NOT_FOUND` for an unknown snapshot
+ */
+export async function diffSnapshots(
+  access: RepositoryAccess,
+  before: string,
+  after: string,
+  paths: readonly string[],
+  onChange: (change: DiffChange) => void | Promise<void>,
+): Promise<{ readonly before: SnapshotInfo; readonly after: SnapshotInfo }> {
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    const snapshots = await loadSnapshots(repository, access)
+    const old = findSnapshot(snapshots, before)
+    const fresh = findSnapshot(snapshots, after)
+    const wanted = paths.map((path) => path.replace(/^\/+|\/+$/g, ''))
+    for await (const change of diffTrees(old.tree, fresh.tree, (id) => repository.readChunk(id, access))) {
+      const { path, before: a, after: b } = change
+      if ((a ?? b)?.ancestor) continue
+      if (wanted.length > 0 && !wanted.some((prefix) => path === prefix || path.startsWith(`${prefix}/`))) continue
+      await onChange({ ...change, before: a && toEntryInfo(path, a), after: b && toEntryInfo(path, b) })
+    }
+    return { before: toSnapshotInfo(old, repository.index), after: toSnapshotInfo(fresh, repository.index) }
+  })
 }

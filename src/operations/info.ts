@@ -1,7 +1,11 @@
-import type { RepositoryAccess } from './repository-access.ts'
-import type { RepositoryTotals } from './create.ts'
-import type { SnapshotInfo } from './list.ts'
-import { CairnError } from '../base/errors.ts'
+import { formatChunkerParams } from '../chunker/params.ts'
+import { FolderKeyFiles } from '../repository/key-files.ts'
+import type { Repository } from '../repository/repository.ts'
+import { FORMAT_VERSION } from '../repository/repository.ts'
+import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { type RepositoryTotals, type SnapshotInfo, toSnapshotInfo, totalsOf } from './snapshot-info.ts'
 
 export interface RepositoryInfo {
   readonly repositoryId: string
@@ -18,14 +22,42 @@ export interface RepositoryInfo {
   readonly lastSnapshot: SnapshotInfo | undefined
 }
 
-export function repositoryInfo(_access: RepositoryAccess): Promise<RepositoryInfo> {
-  throw new CairnError('INTERNAL', 'stub')
+/** What a repository is and holds. */
+export async function repositoryInfo(access: RepositoryAccess): Promise<RepositoryInfo> {
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    return describe(access, repository, await loadSnapshots(repository, access))
+  })
 }
 
-/** One snapshot by `latest`, name or id prefix, with the totals of its repository. */
-export function snapshotInfo(
-  _access: RepositoryAccess,
-  _snapshot: string,
-): Promise<{ snapshot: SnapshotInfo; totals: RepositoryTotals; repository: RepositoryInfo }> {
-  throw new CairnError('INTERNAL', 'stub')
+/** One snapshot by `latest`, name or id prefix, and its repository. @throws {CairnError} `NOT_FOUND` */
+export async function snapshotInfo(
+  access: RepositoryAccess,
+  snapshot: string,
+): Promise<{ snapshot: SnapshotInfo; repository: RepositoryInfo }> {
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    const snapshots = await loadSnapshots(repository, access)
+    const found = findSnapshot(snapshots, snapshot)
+    return { snapshot: toSnapshotInfo(found, repository.index), repository: describe(access, repository, snapshots) }
+  })
+}
+
+function describe(access: RepositoryAccess, repository: Repository, snapshots: readonly Snapshot[]): RepositoryInfo {
+  const { config, index, storage } = repository
+  const last = snapshots.at(-1)
+  return {
+    repositoryId: repository.id,
+    location: storage.location,
+    formatVersion: FORMAT_VERSION,
+    encryption: config.encryption,
+    cipher: config.cipher,
+    chunkerParams: formatChunkerParams(config.chunker),
+    createdAt: config.createdAt,
+    keyFile: config.encryption === 'keyfile' ? new FolderKeyFiles(access.keyFolder).pathOf(repository.id) : undefined,
+    totals: totalsOf(snapshots, index),
+    packs: index.packs.length,
+    snapshots: snapshots.length,
+    lastSnapshot: last && toSnapshotInfo(last, index),
+  }
 }

@@ -1,14 +1,23 @@
-import type { RepositoryAccess } from './repository-access.ts'
-import { CairnError } from '../base/errors.ts'
+import type { AbortOptions } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import { parseChunkerParams } from '../chunker/params.ts'
+import { FolderKeyFiles } from '../repository/key-files.ts'
+import { type EncryptionMode, TOP_LEVEL_NAMES, createRepository } from '../repository/repository.ts'
+import { openStorage } from '../storage/location.ts'
 
-export type EncryptionMode = 'repokey' | 'keyfile' | 'none'
+export type { EncryptionMode }
 
-export interface InitOptions extends Omit<RepositoryAccess, 'askPassphrase'> {
+export interface InitOptions extends AbortOptions {
+  /** Location without `::NAME`. */
+  readonly location: string
+  /** Where key files of `keyfile` repositories are kept. */
+  readonly keyFolder: string
   readonly encryption: EncryptionMode
   /** `undefined` for `none`, and for a `keyfile` whose file alone opens the repository. */
   readonly passphrase: string | undefined
   /** Like `fastcdc,256K,1M,4M`; the default when absent. */
   readonly chunkerParams?: string | undefined
+  readonly clock?: Clock
 }
 
 export interface InitResult {
@@ -24,6 +33,16 @@ export interface InitResult {
  *
  * @throws {CairnError} `REPOSITORY_EXISTS`, or what the storage throws; then nothing is left behind
  */
-export function initRepository(_options: InitOptions): Promise<InitResult> {
-  throw new CairnError('INTERNAL', 'stub')
+export async function initRepository(options: InitOptions): Promise<InitResult> {
+  const { encryption, passphrase, chunkerParams, clock, keyFolder } = options
+  const chunker = chunkerParams === undefined ? undefined : parseChunkerParams(chunkerParams)
+  const keyFiles = new FolderKeyFiles(keyFolder)
+  const storage = await openStorage(options.location, { create: true, mayContain: TOP_LEVEL_NAMES })
+  try {
+    const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, clock })
+    const keyFile = encryption === 'keyfile' ? keyFiles.pathOf(repository.id) : undefined
+    return { repositoryId: repository.id, location: storage.location, encryption, keyFile }
+  } finally {
+    await storage.close()
+  }
 }

@@ -1,12 +1,11 @@
 import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
+import { FolderKeyFiles } from '../repository/key-files.ts'
+import { type Repository, openRepository } from '../repository/repository.ts'
+import type { PassphraseQuestion } from '../repository/unlock.ts'
+import { openStorage } from '../storage/location.ts'
 
-export interface PassphraseQuestion {
-  /** The repository as the user wrote it. */
-  readonly location: string
-  /** 1 for the first question, 2 after one wrong answer, and so on. */
-  readonly attempt: number
-}
+export type { PassphraseQuestion }
 
 /** Which repository, and how to get at its keys. */
 export interface RepositoryAccess extends AbortOptions {
@@ -17,4 +16,24 @@ export interface RepositoryAccess extends AbortOptions {
   /** Asks for the passphrase; `undefined` gives up, which ends in `WRONG_PASSWORD`. Never asked when none is needed. */
   readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
   readonly clock?: Clock
+}
+
+/**
+ * Opens the repository for one operation and closes its storage afterwards, whatever happens.
+ *
+ * @throws {CairnError} what `openStorage` and `openRepository` throw, and what the operation throws
+ */
+export async function withRepository<T>(
+  access: RepositoryAccess,
+  use: (repository: Repository) => Promise<T>,
+): Promise<T> {
+  const storage = await openStorage(access.location)
+  try {
+    const keyFiles = new FolderKeyFiles(access.keyFolder)
+    return await use(
+      await openRepository(storage, { keyFiles, askPassphrase: access.askPassphrase, signal: access.signal }),
+    )
+  } finally {
+    await storage.close()
+  }
 }

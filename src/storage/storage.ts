@@ -9,7 +9,7 @@ import type { AbortOptions } from '../base/abort.ts'
 export interface ByteRange {
   /** First byte, counted from 0. */
   readonly offset: number
-  /** Number of bytes, at least 1. */
+  /** Number of bytes, at least 1; a range that reaches past the end of the object is an error, never a shorter answer. */
   readonly length: number
 }
 
@@ -23,8 +23,10 @@ export interface StoredObject {
 /**
  * Flat key → bytes store that holds one repository; all a repository needs from the outside world.
  *
- * A key is 1 to 200 characters of `a-z 0-9 - _ .` in parts joined by `/`; no part is empty or begins with a dot.
+ * A key is 1 to 200 characters of `a-z 0-9 - _ .` in parts joined by `/`; no part is empty or begins with a dot: `key.ts`
+ * checks it for every implementation. A key that is a folder of another (`a` and `a/b`) need not be supported.
  * All operations are linearizable: what one client has put, any other sees in its next get or list.
+ * Every operation throws `INVALID_ARGUMENT` for an invalid key and `CANCELLED` when its signal was aborted.
  *
  * Contract after restic `internal/backend/backend.go` and kopia `repo/blob/storage.go`.
  */
@@ -46,18 +48,27 @@ export interface Storage {
    * Stores `data` durably under `key`, replacing what was there: when the promise resolves, the object survives power loss;
    * a reader sees the old object or the new one, whole. `data` must not change before the promise settles.
    *
-   * @throws {CairnError} `STORAGE_FULL` | `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`; then the key holds what it held before
+   * @throws {CairnError} `STORAGE_FULL` | `STORAGE_DENIED`; the key holds what it held before
+   * @throws {CairnError} `STORAGE_UNAVAILABLE`; the key holds what it held before or `data`, whole
    */
   put(key: string, data: Uint8Array, options?: AbortOptions): Promise<void>
 
   /**
-   * Like `put`, but only if no object has this key; of several callers exactly one wins. Resolves to whether this one did.
+   * Like `put`, but only if no object has this key; of several callers exactly one wins. Resolves to whether this one did;
+   * `false` means that the other object is there to stay, power loss or not.
    *
    * @throws {CairnError} as `put`; after `STORAGE_UNAVAILABLE` the object may or may not have been stored
+   * @throws {CairnError} `INVALID_ARGUMENT` when the store cannot do this at all
    */
   putIfAbsent(key: string, data: Uint8Array, options?: AbortOptions): Promise<boolean>
 
-  /** Yields every object whose key starts with `prefix`, in no particular order; an unknown prefix yields nothing. */
+  /**
+   * Yields every object whose key starts with `prefix`, once each and in no particular order; an unknown prefix yields nothing.
+   * `prefix` is plain text and may end inside a part (`packs/ab`, `index/<sid>-`). An object that exists during the whole
+   * call is always among them, also one that is replaced meanwhile; one that comes or goes meanwhile may be.
+   *
+   * @throws {CairnError} `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`, also in the middle; then what came before is not the whole
+   */
   list(prefix: string, options?: AbortOptions): AsyncIterable<StoredObject>
 
   /** Deletes the object durably. Deleting an absent key succeeds, so that an interrupted run can be repeated. */

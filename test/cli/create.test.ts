@@ -44,7 +44,6 @@ function creating(
   return { operations, calls, inits }
 }
 
-const taken = (): CairnError => new CairnError('SNAPSHOT_EXISTS', 'Cannot create: taken')
 const missing = (): CairnError => new CairnError('REPOSITORY_NOT_FOUND', 'Cannot open it: it is not there')
 
 const issue: CreateEvent = {
@@ -77,7 +76,6 @@ describe('create', () => {
     assert.equal(options.workers, 3)
     assert.deepEqual(options.commandLine, ['cairn', ...argv])
     assert.equal(options.listEntries, false)
-    assert.equal(options.countAhead, false)
   })
 
   it('takes the repository from -r, before or after the command, and from the environment', async () => {
@@ -170,28 +168,28 @@ ${rule}
       stderr,
       [
         'cairn: warning: cannot read /a/\\x1bx: permission denied',
-        'cairn: warning: the snapshot is incomplete: 1 path could not be read, see above',
+        'cairn: warning: the snapshot is incomplete: 1 problem, see above',
         'terminating with warning status, rc 3\n',
       ].join('\n'),
     )
     assert.equal((await runCli(['create', 'r::n', 'a', '--exit-codes', 'borg'], { operations })).exitCode, 1)
   })
 
-  it('tries other default names when runs of the same second have taken them, but never another given name', async () => {
-    const { operations, calls } = creating([], [taken(), taken()])
-    assert.equal((await runCli(['create', '-r', 'r', 'a'], { operations })).exitCode, 0)
-    const base = 'vm-2026-11-21T13:44:05'
+  it('lets the operation choose another default name, but never another given name', async () => {
+    const { operations, calls } = creating()
+    await runCli(['create', '-r', 'r', 'a'], { operations })
+    await runCli(['create', '-r', 'r', '::n', 'a'], { operations })
     assert.deepEqual(
-      calls.map(({ options }) => options.name),
-      [base, `${base}-2`, `${base}-3`],
+      calls.map(({ options }) => options.nameIsDefault),
+      [true, false],
     )
+  })
 
-    const given = creating([], [taken()])
-    assert.equal((await runCli(['create', 'r::n', 'a'], { operations: given.operations })).exitCode, 1)
-    assert.equal(given.calls.length, 1)
-
-    const hopeless = creating([], Array.from({ length: 100 }, taken))
-    assert.equal((await runCli(['create', '-r', 'r', 'a'], { operations: hopeless.operations })).exitCode, 1)
+  it('words warnings by what happened', async () => {
+    const changed: CreateEvent = { ...issue, path: '/a', message: 'it changed while it was read', code: 'CHANGED' }
+    const { operations } = creating([changed])
+    const { stderr } = await runCli(['create', 'r::n', 'a'], { operations })
+    assert.match(stderr, /^cairn: warning: \/a: it changed while it was read\n/)
   })
 })
 
@@ -256,10 +254,9 @@ describe('create --json', () => {
   }
 
   it("prints restic's lines", async () => {
-    const { operations, calls } = creating([progress, ...entries.slice(0, 2), issue])
+    const { operations } = creating([progress, ...entries.slice(0, 2), issue])
     const { exitCode, stdout, stderr } = await runCli(['create', 'r::n', 'a', '--json', '--list'], { operations })
     assert.equal(exitCode, 3)
-    assert.equal(calls[0]?.options.countAhead, true)
     const [status, added, modified, summary, ...rest] = jsonLines(stdout)
     assert.equal(rest.length, 0)
     assert.deepEqual(
@@ -372,16 +369,5 @@ describe('progress', () => {
       })
       assert.ok(!(stderr.captured + stdout).includes('\u001B'))
     }
-  })
-
-  it('counts ahead only for somebody who watches', async () => {
-    const { operations, calls } = creating()
-    await runCli(['create', 'r::n', 'a'], { operations })
-    await runCli(['create', 'r::n', 'a'], { operations, stderr: new CapturedStream(80) })
-    await runCli(['create', 'r::n', 'a', '--no-progress'], { operations, stderr: new CapturedStream(80) })
-    assert.deepEqual(
-      calls.map(({ options }) => options.countAhead),
-      [false, true, false],
-    )
   })
 })

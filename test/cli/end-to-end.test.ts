@@ -165,7 +165,8 @@ describe('cairn', () => {
       snapshots.map(({ id }) => id),
       [summary?.['snapshot_id']],
     )
-    const [snapshot, ...nodes] = jsonLines(succeed(['list', '-r', repository, 'latest', '--json']))
+    const nodes = jsonLines(succeed(['list', '-r', repository, 'latest', '--json']))
+    const snapshot = nodes.pop()
     assert.equal(snapshot?.['id'], summary?.['snapshot_id'])
     assert.equal(nodes.filter((node) => node['type'] === 'file').length, 5)
   })

@@ -4,8 +4,9 @@ import { fixedClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Operations, World } from '../../src/cli/world.ts'
 import type { Environment } from '../../src/config/environment.ts'
-import type { CreateResult, RepositoryTotals } from '../../src/operations/create.ts'
-import type { EntryInfo, SnapshotInfo } from '../../src/operations/list.ts'
+import type { RepositoryTotals } from '../../src/operations/snapshot-info.ts'
+import type { CreateResult } from '../../src/operations/create.ts'
+import type { EntryInfo, SnapshotInfo } from '../../src/operations/snapshot-info.ts'
 import type { SecretInput } from '../../src/platform/secret-input.ts'
 
 /** A standard stream that keeps what is written. */
@@ -47,13 +48,13 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
   const stdout = options.stdout ?? new CapturedStream()
   const stderr = options.stderr ?? new CapturedStream()
   const world: World = {
-    version: '1.2.3',
     env: { HOME: '/home/ann', ...options.env },
     stdout,
     stderr,
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
     operations: { ...UNEXPECTED, ...options.operations },
+    makeFolder: async () => {},
     secrets: options.secrets ?? noSecrets,
     placeholders: { nowMs: NOW_MS, hostname: 'vm', user: 'ann', pid: 42, fqdn: async () => 'vm.example.org' },
   }
@@ -142,7 +143,6 @@ export function aCreateResult(changes: Partial<CreateResult> = {}): CreateResult
   return {
     repositoryId: 'cd'.repeat(16),
     snapshot,
-    stats: snapshot.stats,
     totals: SOME_TOTALS,
     issues: 0,
     durationMs: 2500,

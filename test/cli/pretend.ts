@@ -62,8 +62,9 @@ const operations: Operations = {
       }
       return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots }
     },
-    async *listEntries() {
-      for (let number = 0; number < 100_000; number++) yield anEntry({ path: `home/ann/${number}` })
+    listEntries: async (_access, _snapshot, _paths, onEntry) => {
+      for (let number = 0; number < 100_000; number++) await onEntry(anEntry({ path: `home/ann/${number}` }))
+      return aSnapshot()
     },
   }),
   extract: () => Promise.reject(new Error('not pretended')),
@@ -80,11 +81,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 if (process.env['PRETEND_PID']) process.stdout.write(`pid=${process.pid}\n`)
 process.exitCode = await runProgram(process.argv.slice(2), {
-  version: '1.2.3',
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
   signal: controller.signal,
   clock: systemClock,
   operations,
+  makeFolder: async () => {},
 })

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import type { Operations } from '../../src/cli/world.ts'
 import type { DiffChange } from '../../src/operations/diff.ts'
 import type { RepositoryInfo } from '../../src/operations/info.ts'
-import type { EntryInfo, SnapshotInfo } from '../../src/operations/list.ts'
+import type { EntryInfo, SnapshotInfo } from '../../src/operations/snapshot-info.ts'
 import { anEntry, aSnapshot, CapturedStream, jsonLines, runCli, SOME_TOTALS } from './harness.ts'
 
 process.env['TZ'] = 'Europe/Berlin'
@@ -20,22 +20,20 @@ function reading(
         calls.push([location])
         return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots: records.snapshots ?? [] }
       },
-      listEntries: ({ location }, snapshot, paths) => {
+      listEntries: async ({ location }, snapshot, paths, onEntry) => {
         calls.push([location, snapshot, paths])
-        return { snapshot: aSnapshot(), [Symbol.asyncIterator]: () => asynchronous(records.entries ?? []) }
+        for (const entry of records.entries ?? []) await onEntry(entry)
+        return aSnapshot()
       },
     }),
     diff: async () => ({
-      diffSnapshots: ({ location }, before, after, paths) => {
+      diffSnapshots: async ({ location }, before, after, paths, onChange) => {
         calls.push([location, before, after, paths])
-        return { [Symbol.asyncIterator]: () => asynchronous(records.changes ?? []) }
+        for (const change of records.changes ?? []) await onChange(change)
+        return { before: aSnapshot({ id: 'aa' }), after: aSnapshot({ id: 'bb' }) }
       },
     }),
   }
-}
-
-async function* asynchronous<T>(items: Iterable<T>): AsyncGenerator<T> {
-  yield* items
 }
 
 describe('list', () => {
@@ -100,7 +98,7 @@ lrwxrwxrwx ann    staff         3 Sat, 2026-11-21 13:30:45 home/ann/link -> \\x0
   it("prints entries as restic's lines with --json, exact to the nanosecond and the byte", async () => {
     const entries = [anEntry({ path: 'home/caf\uDCE9' })]
     const { stdout } = await runCli(['list', '/mnt/r::monday', '--json'], { operations: reading({ entries }) })
-    const [snapshot, node] = jsonLines(stdout)
+    const [node, snapshot] = jsonLines(stdout)
     assert.equal(snapshot?.['message_type'], 'snapshot')
     assert.equal(snapshot?.['name'], 'monday')
     assert.deepEqual(node, {
@@ -180,7 +178,7 @@ describe('info', () => {
   const operations: Partial<Operations> = {
     info: async () => ({
       repositoryInfo: async () => repository,
-      snapshotInfo: async (_access, name) => ({ snapshot: aSnapshot({ name }), totals: SOME_TOTALS, repository }),
+      snapshotInfo: async (_access, name) => ({ snapshot: aSnapshot({ name }), repository }),
     }),
   }
 
@@ -269,8 +267,8 @@ T                        d [drwxr-xr-x -> lrwxrwxrwx]
     )
     assert.deepEqual(lines.at(-1), {
       message_type: 'statistics',
-      source_snapshot: 'a',
-      target_snapshot: 'b',
+      source_snapshot: 'aa',
+      target_snapshot: 'bb',
       changed_files: 1,
       added: { files: 1, dirs: 0, others: 0, bytes: 2058 },
       removed: { files: 0, dirs: 1, others: 0, bytes: 3 },

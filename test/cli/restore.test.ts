@@ -79,7 +79,7 @@ describe('extract and restore', () => {
     assert.equal(exitCode, 3)
     assert.equal(
       stderr,
-      'cairn: warning: cannot restore a/b: it exists already\ncairn: warning: 1 path could not be restored, see above\n',
+      'cairn: warning: cannot restore a/b: it exists already\ncairn: warning: not everything could be restored: 1 problem, see above\n',
     )
   })
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { CairnError, ERROR_CODES, type ErrorCode } from '../../src/base/errors.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { VERSION } from '../../src/operations/version.ts'
 import { CapturedStream, jsonLines, runCli } from './harness.ts'
 
 /** Runs `list` against a repository that fails in this way. */
@@ -204,10 +205,10 @@ describe('version', () => {
     for (const argv of [['version'], ['--version'], ['-V']]) {
       const { exitCode, stdout } = await runCli(argv)
       assert.equal(exitCode, 0)
-      assert.equal(stdout, 'cairn 1.2.3\n')
+      assert.equal(stdout, `cairn ${VERSION}\n`)
     }
     const [line] = jsonLines((await runCli(['version', '--json'])).stdout)
     assert.equal(line?.['message_type'], 'version')
-    assert.equal(line?.['version'], '1.2.3')
+    assert.equal(line?.['version'], VERSION)
   })
 })

@@ -1,4 +1,4 @@
-import type { EntryInfo } from '../../operations/list.ts'
+import type { EntryInfo } from '../../operations/snapshot-info.ts'
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const
 

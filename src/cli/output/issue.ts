@@ -5,7 +5,6 @@ import { printable } from './text.ts'
 /** One file or folder that could not be dealt with; the run goes on. */
 export interface Issue {
   readonly path: string
-  /** Why, like `permission denied`, or a whole sentence that names the path. */
   readonly message: string
   readonly code: string
 }
@@ -19,6 +18,7 @@ export function reportIssue(output: Output, issue: Issue, during: keyof typeof V
     output.errorJson({ message_type: 'error', error: { message }, during, ...rawField('item', path), code })
     return
   }
-  const whole = message.includes(path)
-  output.warning(printable(whole ? message : `cannot ${VERBS[during]} ${path}: ${message}`))
+  // A reason (`permission denied`), or with these codes a sentence about the path (`it changed while it was read`).
+  const prefix = code === 'SKIPPED' || code === 'CHANGED' ? '' : `cannot ${VERBS[during]} `
+  output.warning(printable(`${prefix}${path}: ${message}`))
 }

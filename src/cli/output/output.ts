@@ -12,6 +12,9 @@ export interface OutputSettings {
   readonly progress: boolean | undefined
 }
 
+/** Ends a command that only prints, when nobody reads what it prints. No failure. */
+export class ReaderGone extends Error {}
+
 type Style = Parameters<typeof styleText>[0]
 
 /**
@@ -29,11 +32,6 @@ export class Output {
     this.#out = new LineWriter(stdout)
     this.#err = new LineWriter(stderr)
     this.#env = env
-  }
-
-  /** The reader of standard output has gone; a command that only prints may stop. */
-  get closed(): boolean {
-    return this.#out.closed
   }
 
   /** Standard error is a terminal that can move its cursor. */
@@ -84,9 +82,14 @@ export class Output {
     this.#out.flush()
   }
 
-  /** Resolves when standard output takes more; await it between the lines of a long listing. */
+  /**
+   * Resolves when standard output takes more; await it between the lines of a long listing.
+   *
+   * @throws {ReaderGone} when nobody reads it any more (`cairn list | head`), so that the listing ends
+   */
   async ready(): Promise<void> {
     await this.#out.ready()
+    if (this.#out.closed && !this.#out.failure) throw new ReaderGone()
   }
 
   /** Shows a status line until `endStatus`; only for `interactive` output. */

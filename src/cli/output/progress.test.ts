@@ -71,11 +71,11 @@ describe('renderProgress()', () => {
     meter.update(counters({ issues: 2 }))
     const rows = [150, 90, 70, 50, 32, 12, 6, 3].map((columns) => renderProgress(meter, columns))
     assert.deepEqual(rows, [
-      '0:10  25%  1,234/53,120 files  100 MiB/400 MiB  10.0 MiB/s  0:30 left  2 unreadable  /usr/share/doc/readme.txt',
-      '0:10  25%  1,234/53,120 files  100 MiB/400 MiB  10.0 MiB/s  0:30 left  2 unreadable',
-      '0:10  25%  100 MiB/400 MiB  0:30 left  2 unreadable  …e/doc/readme.txt',
-      '0:10  25%  0:30 left  2 unreadable  …oc/readme.txt',
-      '0:10  25%  2 unreadable',
+      '0:10  25%  1,234/53,120 files  100 MiB/400 MiB  10.0 MiB/s  0:30 left  2 problems  /usr/share/doc/readme.txt',
+      '0:10  25%  1,234/53,120 files  100 MiB/400 MiB  10.0 MiB/s  0:30 left  2 problems',
+      '0:10  25%  1,234/53,120 files  100 MiB/400 MiB  0:30 left  2 problems',
+      '0:10  25%  100 MiB/400 MiB  0:30 left  2 problems',
+      '0:10  25%  0:30 left  2 problems',
       '0:10  25%',
       '0:10',
       '',

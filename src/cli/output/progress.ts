@@ -1,5 +1,5 @@
 import { formatBytes } from '../../base/sizes.ts'
-import { formatClock, formatCount } from './format.ts'
+import { formatClock, formatCount, plural } from './format.ts'
 import type { Output } from './output.ts'
 import { displayWidth, printable, shortenPath } from './text.ts'
 
@@ -98,7 +98,7 @@ export function renderProgress(meter: ProgressMeter, columns: number): string {
   parts.push([3, outOf(formatBytes(bytesDone), bytesTotal, formatBytes)])
   if (rate !== undefined) parts.push([5, `${formatBytes(Math.round(rate))}/s`])
   if (remainingMs !== undefined) parts.push([2, `${formatClock(Math.ceil(remainingMs / 1000) * 1000)} left`])
-  if (issues > 0) parts.push([1.5, `${issues} unreadable`])
+  if (issues > 0) parts.push([1.5, plural(issues, 'problem')])
 
   let line = join(parts)
   while (displayWidth(line) > columns && parts.length > 1) {
@@ -137,11 +137,6 @@ export class Progress {
     this.#mode = !(progress ?? !quiet) ? 'none' : json ? 'json' : output.interactive ? 'line' : 'plain'
     this.#nextMs = this.#mode === 'plain' ? FIRST_LINE_MS : 0
     if (this.#mode === 'line') output.beginStatus((columns) => renderProgress(meter, columns))
-  }
-
-  /** Somebody watches, so that totals are worth counting ahead. */
-  get watched(): boolean {
-    return this.#mode === 'line' || this.#mode === 'json'
   }
 
   update(counters: ProgressCounters): void {

@@ -1,5 +1,5 @@
-import type { RepositoryTotals } from '../../operations/create.ts'
-import type { EntryInfo, SnapshotInfo } from '../../operations/list.ts'
+import type { RepositoryTotals } from '../../operations/snapshot-info.ts'
+import type { EntryInfo, SnapshotInfo } from '../../operations/snapshot-info.ts'
 import { formatMode, formatNsTime } from './format.ts'
 import { rawField, rawFields } from './raw-json.ts'
 import { fileCount } from './stats-block.ts'

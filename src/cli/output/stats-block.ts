@@ -1,6 +1,7 @@
 import { formatBytes } from '../../base/sizes.ts'
-import type { CreateResult, CreateStats, RepositoryTotals } from '../../operations/create.ts'
-import type { SnapshotInfo } from '../../operations/list.ts'
+import type { CreateStats, RepositoryTotals } from '../../operations/snapshot-info.ts'
+import type { CreateResult } from '../../operations/create.ts'
+import type { SnapshotInfo } from '../../operations/snapshot-info.ts'
 import { formatIsoTime } from './format.ts'
 import { printable } from './text.ts'
 
@@ -9,7 +10,7 @@ const RULE = '-'.repeat(78)
 type Sizes = Pick<RepositoryTotals, 'originalBytes' | 'compressedBytes' | 'deduplicatedBytes'>
 
 /** What `create --stats` prints, in the layout of Borg 1.2, which scripts read. Sizes have binary units. */
-export function archiveStats({ snapshot, stats, totals, durationMs }: CreateResult, location: string): string {
+export function archiveStats({ snapshot, totals, durationMs }: CreateResult, location: string): string {
   return [
     RULE,
     `Repository: ${printable(location)}`,
@@ -18,9 +19,9 @@ export function archiveStats({ snapshot, stats, totals, durationMs }: CreateResu
     `Time (start): ${formatIsoTime(snapshot.startedAt)}`,
     `Time (end):   ${formatIsoTime(snapshot.endedAt)}`,
     `Duration: ${borgDuration(durationMs)}`,
-    `Number of files: ${fileCount(stats)}`,
+    `Number of files: ${fileCount(snapshot.stats)}`,
     RULE,
-    ...sizeTable(totals, stats),
+    ...sizeTable(totals, snapshot.stats),
     RULE,
     '',
   ].join('\n')

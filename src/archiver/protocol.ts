@@ -1,0 +1,72 @@
+/** What the archiver's main thread and its worker threads say to each other. */
+import type { ChunkerParams } from '../chunker/params.ts'
+import type { Compression } from '../codec/compression.ts'
+import type { SharedChunkTable } from '../repository/chunk-table.ts'
+import type { WriterStats } from '../repository/chunk-writer.ts'
+import type { RepositoryKeys } from '../repository/keys.ts'
+
+export interface WorkerInit {
+  readonly keys: RepositoryKeys
+  readonly chunker: ChunkerParams
+  readonly compression: Compression
+}
+
+/** `read` the files of a batch, or `flush`: store everything that is open. */
+export interface ArchiveJob {
+  readonly kind: 'read' | 'flush'
+  /** The chunk table's memory: it may have grown since the last job. */
+  readonly table: SharedChunkTable
+  readonly batch: FileBatch
+}
+
+/**
+ * Files to read, as arrays by column: sending 50,000 records one by one costs more than hashing their content.
+ */
+export interface FileBatch {
+  readonly paths: readonly string[]
+  /** For each file its size, its owner's uid, mtime and ctime, as listed. */
+  readonly sizes: Float64Array
+  readonly uids: Float64Array
+  readonly mtimesNs: BigInt64Array
+  readonly ctimesNs: BigInt64Array
+  /** Of a batch with one large file: the cut point to start at; the job covers one range, and `RangeProgress` is sent. */
+  readonly rangeOffset: number | undefined
+}
+
+/** Sent as soon as a range is cut, before it is processed: where the next range begins, or that this one reached the end. */
+export interface RangeProgress {
+  readonly nextOffset: number
+  readonly end: boolean
+}
+
+export interface ArchiveResult {
+  /** Of all chunks of all files in order: 32 bytes of id, 4 bytes of length, little-endian. */
+  readonly refs: Uint8Array
+  /** For each file how many chunks it has. */
+  readonly counts: Uint32Array
+  /** For each file 1 if it was not, at the end, what it was when it was listed. */
+  readonly changed: Uint8Array
+  readonly failures: readonly FileFailure[]
+  /** The worker's counters since its start. */
+  readonly stats: WriterStats
+}
+
+/** Why a file could not be read; then it has no content. */
+export interface FileFailure {
+  /** Place of the file in the batch. */
+  readonly index: number
+  readonly message: string
+  readonly code: string
+}
+
+/** A worker's request: store this pack. The reply gives the memory back. */
+export interface PackToStore {
+  readonly id: string
+  readonly memory: ArrayBuffer
+  readonly length: number
+  readonly table: Uint8Array
+}
+
+export const REF_BYTES = 36
+/** A range ends at the first cut at or after this many bytes; files up to this size are read whole by one worker. */
+export const RANGE_BYTES = 8 << 20

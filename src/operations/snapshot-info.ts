@@ -1,0 +1,112 @@
+import { toHex } from '../base/ids.ts'
+import type { LoadedIndex } from '../repository/repository.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import type { TreeNode } from '../snapshot/tree-node.ts'
+
+/** What one run saved and what it cost. */
+export interface CreateStats {
+  readonly filesNew: number
+  readonly filesChanged: number
+  readonly filesUnmodified: number
+  readonly directories: number
+  readonly otherEntries: number
+  /** Bytes of all files in the snapshot. */
+  readonly originalBytes: number
+  /** What these bytes would take compressed but not deduplicated; estimated by the ratio of the repository's packs. */
+  readonly compressedBytes: number
+  /** What this run added to the repository. */
+  readonly deduplicatedBytes: number
+  /** New content before compression. */
+  readonly addedBytes: number
+  readonly chunksTotal: number
+  readonly chunksNew: number
+  readonly treeChunksNew: number
+}
+
+/** Sums over a whole repository. */
+export interface RepositoryTotals {
+  readonly originalBytes: number
+  readonly compressedBytes: number
+  readonly deduplicatedBytes: number
+  readonly chunksUnique: number
+  readonly chunksTotal: number
+}
+
+/** A snapshot in the words of user interfaces. */
+export interface SnapshotInfo {
+  /** 32 hex digits. */
+  readonly id: string
+  readonly name: string
+  /** UTC, ISO 8601. */
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly hostname: string
+  readonly username: string
+  /** What was backed up, made absolute; raw-name text. */
+  readonly paths: readonly string[]
+  readonly comment: string
+  readonly tags: readonly string[]
+  /** Some source data could not be read. */
+  readonly incomplete: boolean
+  readonly programVersion: string
+  /** Hex id of the root tree. */
+  readonly tree: string
+  readonly stats: CreateStats
+  readonly commandLine: readonly string[]
+}
+
+/** An entry of a snapshot in the words of user interfaces. */
+export interface EntryInfo {
+  /** Path inside the snapshot, without leading `/`; raw-name text. */
+  readonly path: string
+  readonly type: TreeNode['type']
+  /** Permission bits. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly user: string
+  readonly group: string
+  readonly sizeBytes: number
+  /** ns since 1970. */
+  readonly mtimeNs: bigint
+  /** Of symlinks; raw-name text. */
+  readonly linkTarget: string | undefined
+}
+
+export function toSnapshotInfo(snapshot: Snapshot, index: Pick<LoadedIndex, 'packs'>): SnapshotInfo {
+  const { stats, tree, issues, parent: _parent, stamps: _stamps, ...rest } = snapshot
+  return {
+    ...rest,
+    incomplete: issues > 0,
+    tree: toHex(tree),
+    stats: {
+      ...stats,
+      compressedBytes: Math.round(stats.originalBytes * packRatio(index)),
+      deduplicatedBytes: stats.storedBytes,
+    },
+  }
+}
+
+export function toEntryInfo(path: string, node: TreeNode): EntryInfo {
+  const { type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget } = node
+  return { path, type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget }
+}
+
+/** Sums over all snapshots. */
+export function totalsOf(snapshots: readonly Snapshot[], index: Pick<LoadedIndex, 'packs'>): RepositoryTotals {
+  const originalBytes = snapshots.reduce((sum, { stats }) => sum + stats.originalBytes, 0)
+  return {
+    originalBytes,
+    compressedBytes: Math.round(originalBytes * packRatio(index)),
+    deduplicatedBytes: index.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
+    chunksUnique: index.packs.reduce((sum, pack) => sum + pack.chunks, 0),
+    chunksTotal: snapshots.reduce((sum, { stats }) => sum + stats.chunksTotal, 0),
+  }
+}
+
+/** How much smaller packs are than what is in them; chunks are compressed together, so no chunk has a size of its own. */
+function packRatio({ packs }: Pick<LoadedIndex, 'packs'>): number {
+  const raw = packs.reduce((sum, pack) => sum + pack.rawBytes, 0)
+  const stored = packs.reduce((sum, pack) => sum + pack.sizeBytes, 0)
+  return raw === 0 ? 1 : stored / raw
+}

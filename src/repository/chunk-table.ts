@@ -1,0 +1,236 @@
+import { CHUNK_ID_BYTES } from '../base/ids.ts'
+import { CairnError } from '../base/errors.ts'
+
+/**
+ * Where a chunk lies: `pack` is the number the chunk table was given for a pack, the segment is `segmentBytes` sealed bytes
+ * at `segmentOffset` of that pack, and the chunk is the `position`-th in it.
+ */
+export interface ChunkLocation {
+  readonly pack: number
+  readonly segmentOffset: number
+  readonly segmentBytes: number
+  readonly position: number
+}
+
+/** The memory of a chunk table, to be posted to worker threads; all of them then work on the same table. */
+export type SharedChunkTable = readonly SharedArrayBuffer[]
+
+/*
+ * A slot is 9 words of 32 bits: state, 5 words of the chunk id, 3 words of location. 160 bits of the id leave an attacker who
+ * may choose contents, in an unencrypted repository, 2^80 work for a collision, as in git's SHA-1 names; restores verify all 256.
+ */
+const SLOT_WORDS = 9
+const ID_WORDS = 5
+const HEADER_WORDS = 4
+const COUNT = 0
+
+const EMPTY = 0
+/** A thread is writing the id of this slot. */
+const BUSY = 1
+/** Claimed by this session; where it lies is not known yet. */
+const CLAIMED = 2
+/** States from here on are pack numbers. */
+const FIRST_PACK = 3
+
+/** Share of slots in use at most; linear probing then looks at about 10 slots for an absent id. */
+const MAX_LOAD = 0.8
+const MIN_LEVEL_SLOTS = 1 << 14
+
+interface Level {
+  readonly words: Int32Array
+  readonly slots: number
+}
+
+/**
+ * The index in memory: chunk id → location, by open addressing in shared memory, so that all threads look up and claim ids
+ * without messages. 36 bytes a slot, about 42 bytes a chunk after loading.
+ *
+ * It grows by levels, each a table of its own: `reserve` adds one, and other threads see it once they `attach` the memory
+ * posted to them. A thread that lacks the newest level may claim a chunk somebody else claimed there: the chunk is then stored
+ * twice, which costs space and nothing else.
+ */
+export class ChunkTable {
+  readonly #levels: Level[] = []
+
+  /** @param expected how many chunks will be added before the first `reserve` */
+  static create(expected: number): ChunkTable {
+    const table = new ChunkTable()
+    table.#addLevel(expected)
+    return table
+  }
+
+  /** The same table in another thread. */
+  static attach(shared: SharedChunkTable): ChunkTable {
+    const table = new ChunkTable()
+    table.attach(shared)
+    return table
+  }
+
+  /** Takes over levels that were added since, from memory posted by the thread that owns the table. */
+  attach(shared: SharedChunkTable): void {
+    for (const memory of shared.slice(this.#levels.length)) this.#levels.push(levelOf(memory))
+  }
+
+  share(): SharedChunkTable {
+    return this.#levels.map((level) => level.words.buffer as SharedArrayBuffer)
+  }
+
+  /** Chunks in the table, over all levels. */
+  get size(): number {
+    return this.#levels.reduce((sum, level) => sum + Atomics.load(level.words, COUNT), 0)
+  }
+
+  get memoryBytes(): number {
+    return this.#levels.reduce((sum, level) => sum + level.words.byteLength, 0)
+  }
+
+  /** Makes room for `count` more chunks. Only the owning thread may call it; returns whether there is new memory to share. */
+  reserve(count: number): boolean {
+    const last = this.#last()
+    if (Atomics.load(last.words, COUNT) + count <= last.slots * MAX_LOAD) return false
+    this.#addLevel(Math.max(count, last.slots))
+    return true
+  }
+
+  /** Whether a chunk with this id is stored or claimed. */
+  has(id: Uint8Array): boolean {
+    const words = idWords(id)
+    return this.#levels.some((level) => findSlot(level, words) >= 0)
+  }
+
+  /** Where the chunk lies; `undefined` for an unknown id and for one claimed only. */
+  find(id: Uint8Array): ChunkLocation | undefined {
+    const words = idWords(id)
+    for (const level of this.#levels) {
+      const at = findSlot(level, words)
+      if (at < 0) continue
+      const state = Atomics.load(level.words, at)
+      if (state < FIRST_PACK) continue
+      return unpackLocation(state - FIRST_PACK, level.words, at + 1 + ID_WORDS)
+    }
+    return undefined
+  }
+
+  /**
+   * Claims an id for storing: true means this caller, alone among all threads, must store the chunk; false that it is stored
+   * or somebody is about to. Lock-free but for the few instructions in which another thread writes the same slot.
+   */
+  claim(id: Uint8Array): boolean {
+    const words = idWords(id)
+    for (let i = 0; i < this.#levels.length - 1; i++) if (findSlot(this.#levels[i] as Level, words) >= 0) return false
+    return this.#insert(words, CLAIMED) >= 0
+  }
+
+  /** Records where a chunk lies: one just loaded from an index, or one claimed before. The first location given is kept. */
+  add(id: Uint8Array, pack: number, segmentOffset: number, segmentBytes: number, position: number): void {
+    const words = idWords(id)
+    for (const level of this.#levels) {
+      const at = findSlot(level, words)
+      if (at < 0) continue
+      if (Atomics.load(level.words, at) !== CLAIMED) return
+      packLocation(level.words, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
+      Atomics.store(level.words, at, FIRST_PACK + pack)
+      return
+    }
+    const at = this.#insert(words, CLAIMED)
+    const { words: memory } = this.#last()
+    packLocation(memory, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
+    Atomics.store(memory, at, FIRST_PACK + pack)
+  }
+
+  /** Word offset of the new slot in the last level, or -1 when the id is there already. */
+  #insert(id: Int32Array, state: number): number {
+    const { words, slots } = this.#last()
+    let slot = firstSlot(id, slots)
+    for (let probes = 0; probes < slots;) {
+      const at = HEADER_WORDS + slot * SLOT_WORDS
+      const found = Atomics.compareExchange(words, at, EMPTY, BUSY)
+      if (found === EMPTY) {
+        for (let i = 0; i < ID_WORDS; i++) words[at + 1 + i] = id[i] as number
+        Atomics.store(words, at, state)
+        Atomics.add(words, COUNT, 1)
+        return at
+      }
+      if (found === BUSY) continue
+      if (sameId(words, at, id)) return -1
+      probes++
+      slot = slot + 1 === slots ? 0 : slot + 1
+    }
+    throw new CairnError('INTERNAL', `The chunk table is full: ${slots} slots`)
+  }
+
+  #last(): Level {
+    return this.#levels[this.#levels.length - 1] as Level
+  }
+
+  #addLevel(expected: number): void {
+    const slots = Math.max(MIN_LEVEL_SLOTS, Math.ceil(expected / MAX_LOAD) + 1)
+    this.#levels.push(levelOf(new SharedArrayBuffer((HEADER_WORDS + slots * SLOT_WORDS) * 4)))
+  }
+}
+
+function levelOf(memory: SharedArrayBuffer): Level {
+  const words = new Int32Array(memory)
+  return { words, slots: (words.length - HEADER_WORDS) / SLOT_WORDS }
+}
+
+// One scratch buffer a thread: ids are read word by word on every lookup, and an allocation each would cost more than the lookup.
+const scratch = new Int32Array(ID_WORDS)
+const scratchBytes = new Uint8Array(scratch.buffer)
+
+function idWords(id: Uint8Array): Int32Array {
+  if (id.length !== CHUNK_ID_BYTES) throw new RangeError(`A chunk id has ${CHUNK_ID_BYTES} bytes, not ${id.length}`)
+  for (let i = 0; i < ID_WORDS * 4; i++) scratchBytes[i] = id[i] as number
+  return scratch
+}
+
+/** Ids are uniform, so their first word scaled to the table is as good as any hash, and keeps sorted input cache-friendly. */
+function firstSlot(id: Int32Array, slots: number): number {
+  return Math.floor((((id[0] as number) >>> 0) / 0x1_0000_0000) * slots)
+}
+
+function findSlot(level: Level, id: Int32Array): number {
+  const { words, slots } = level
+  let slot = firstSlot(id, slots)
+  for (let probes = 0; probes < slots;) {
+    const at = HEADER_WORDS + slot * SLOT_WORDS
+    const state = Atomics.load(words, at)
+    if (state === EMPTY) return -1
+    if (state === BUSY) continue
+    if (sameId(words, at, id)) return at
+    probes++
+    slot = slot + 1 === slots ? 0 : slot + 1
+  }
+  return -1
+}
+
+function sameId(words: Int32Array, at: number, id: Int32Array): boolean {
+  return (
+    words[at + 1] === id[0] &&
+    words[at + 2] === id[1] &&
+    words[at + 3] === id[2] &&
+    words[at + 4] === id[3] &&
+    words[at + 5] === id[4]
+  )
+}
+
+function packLocation(
+  words: Int32Array,
+  at: number,
+  segmentOffset: number,
+  segmentBytes: number,
+  position: number,
+): void {
+  words[at] = segmentOffset
+  words[at + 1] = segmentBytes
+  words[at + 2] = position
+}
+
+function unpackLocation(pack: number, words: Int32Array, at: number): ChunkLocation {
+  return {
+    pack,
+    segmentOffset: words[at] as number,
+    segmentBytes: words[at + 1] as number,
+    position: words[at + 2] as number,
+  }
+}

@@ -1,0 +1,97 @@
+import type { AbortOptions } from '../base/abort.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
+import { MASTER_KEY_BYTES } from './keys.ts'
+import type { RepositoryConfig } from './config.ts'
+import { type KeySlot, parseKeySlot } from './key-slot.ts'
+import type { Storage } from '../storage/storage.ts'
+
+/** Keeps the key slots of `keyfile` repositories, one a repository; outside the repository, on the user's machine. */
+export interface KeyFiles {
+  /** The slot of this repository; `undefined` when there is none. */
+  load(repositoryId: string): Promise<string | undefined>
+  /** Stores a slot durably, readable by the user alone, and returns where. Never replaces one. */
+  save(repositoryId: string, slot: string): Promise<string>
+  /** Where the slot of this repository is or would be; for messages. */
+  pathOf(repositoryId: string): string
+}
+
+export interface PassphraseQuestion {
+  /** The repository as the user wrote it. */
+  readonly location: string
+  /** 1 for the first question, 2 after one wrong answer, and so on. */
+  readonly attempt: number
+}
+
+export interface UnlockOptions extends AbortOptions {
+  readonly keyFiles: KeyFiles
+  /** Asked only when a passphrase is needed, again after each wrong one; `undefined` gives up. */
+  readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
+}
+
+/**
+ * The master key of a repository, by way of its key slots.
+ *
+ * @throws {CairnError} `WRONG_PASSWORD` when no passphrase given opens a slot, or the key file is missing
+ */
+export async function unlockMasterKey(
+  storage: Storage,
+  config: RepositoryConfig,
+  options: UnlockOptions,
+): Promise<Buffer> {
+  if (config.encryption === 'none') return Buffer.alloc(MASTER_KEY_BYTES)
+  const slots =
+    config.encryption === 'keyfile' ? [await loadKeyFile(config, options.keyFiles)] : await loadSlots(storage, options)
+
+  for (const slot of slots.filter((slot) => !slot.needsPassphrase)) {
+    const master = await slot.unwrap(undefined)
+    if (master) return master
+  }
+  for (let attempt = 1; slots.some((slot) => slot.needsPassphrase); attempt++) {
+    const passphrase = await options.askPassphrase({ location: storage.location, attempt })
+    if (passphrase === undefined) break
+    for (const slot of slots) {
+      const master = await slot.unwrap(passphrase)
+      if (master) return master
+    }
+  }
+  throw new CairnError(
+    'WRONG_PASSWORD',
+    `Cannot open ${storage.location}: the passphrase is wrong; give the one set at init`,
+  )
+}
+
+async function loadKeyFile(config: RepositoryConfig, keyFiles: KeyFiles): Promise<KeySlot> {
+  const path = keyFiles.pathOf(config.id)
+  const text = await keyFiles.load(config.id)
+  if (text === undefined) {
+    throw new CairnError(
+      'WRONG_PASSWORD',
+      `Cannot open the repository: its key file ${path} is missing; put a copy of it there`,
+    )
+  }
+  const slot = parseKeySlot(text, `key file ${path}`)
+  if (slot.repository !== config.id) {
+    throw new CairnError(
+      'WRONG_PASSWORD',
+      `Cannot open the repository: key file ${path} belongs to repository ${slot.repository}`,
+    )
+  }
+  return slot
+}
+
+async function loadSlots(storage: Storage, options: AbortOptions): Promise<KeySlot[]> {
+  const slots: KeySlot[] = []
+  for await (const { key } of storage.list('keys/', options)) {
+    try {
+      slots.push(parseKeySlot(Buffer.from(await storage.get(key, undefined, options)).toString('utf8'), key))
+    } catch (error) {
+      // One damaged slot must not lock out the owner of another.
+      if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+    }
+  }
+  if (slots.length > 0) return slots
+  throw new CairnError(
+    'WRONG_PASSWORD',
+    `Cannot open ${storage.location}: it has no readable key under keys/; put back a copy of one`,
+  )
+}

@@ -1,0 +1,54 @@
+import type { AbortOptions } from '../base/abort.ts'
+import { CairnError } from '../base/errors.ts'
+import type { Repository } from '../repository/repository.ts'
+import { type Snapshot, decodeSnapshot } from './snapshot.ts'
+
+/** All committed snapshots, oldest first. Needs the index loaded. */
+export async function loadSnapshots(
+  repository: Pick<Repository, 'loadCommits'>,
+  options: AbortOptions = {},
+): Promise<Snapshot[]> {
+  const records = await repository.loadCommits(options)
+  const snapshots = records.map(decodeSnapshot).filter((snapshot) => snapshot !== undefined)
+  return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
+}
+
+/**
+ * The snapshot a user means by `latest`, a name, or at least four digits of an id; names win over ids.
+ *
+ * @throws {CairnError} `NOT_FOUND` when there is none, `INVALID_ARGUMENT` when several ids begin so
+ */
+export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
+  const named = wanted === 'latest' ? snapshots.at(-1) : snapshots.findLast((snapshot) => snapshot.name === wanted)
+  if (named) return named
+  const matches = /^[0-9a-f]{4,32}$/.test(wanted) ? snapshots.filter((snapshot) => snapshot.id.startsWith(wanted)) : []
+  if (matches.length > 1) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot tell which snapshot is meant by '${wanted}': ${matches.length} ids begin so; give more digits`,
+    )
+  }
+  if (matches[0]) return matches[0]
+  if (snapshots.length === 0)
+    throw new CairnError('NOT_FOUND', `Cannot find the snapshot '${wanted}': the repository has none yet`)
+  throw new CairnError(
+    'NOT_FOUND',
+    `Cannot find the snapshot '${wanted}': no name or id matches; 'cairn list' shows what there is`,
+  )
+}
+
+/** The newest snapshot of the same paths on the same host: what a new one is compared with. */
+export function findParent(
+  snapshots: readonly Snapshot[],
+  hostname: string,
+  paths: readonly string[],
+): Snapshot | undefined {
+  const key = JSON.stringify([...paths].sort())
+  return snapshots.findLast(
+    (snapshot) => snapshot.hostname === hostname && JSON.stringify([...snapshot.paths].sort()) === key,
+  )
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

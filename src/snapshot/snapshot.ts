@@ -1,0 +1,148 @@
+import { CairnError } from '../base/errors.ts'
+import { type ChunkId, type SessionId, asChunkId, toHex } from '../base/ids.ts'
+import { fromRawName, toRawName } from '../base/raw-name.ts'
+import type { CommitRecord } from '../repository/repository.ts'
+
+/** What one run saved and what it cost, as counted by that run. */
+export interface SnapshotStats {
+  readonly filesNew: number
+  readonly filesChanged: number
+  readonly filesUnmodified: number
+  readonly directories: number
+  /** Symlinks and other nodes that are neither files nor directories. */
+  readonly otherEntries: number
+  /** Bytes of all files in the snapshot. */
+  readonly originalBytes: number
+  /** Content this run added, before compression. */
+  readonly addedBytes: number
+  /** What this run added to the store: packs and index. */
+  readonly storedBytes: number
+  /** Chunks of file content the run came across, and how many of them were new. */
+  readonly chunksTotal: number
+  readonly chunksNew: number
+  readonly treeChunksNew: number
+}
+
+/** One snapshot: a root tree at one time, and where it came from. Its id is that of the run that committed it. */
+export interface Snapshot {
+  readonly id: SessionId
+  readonly name: string
+  /** UTC, ISO 8601. */
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly hostname: string
+  readonly username: string
+  /** What was backed up; raw-name text. */
+  readonly paths: readonly string[]
+  readonly comment: string
+  readonly tags: readonly string[]
+  /** Some source data could not be read; how many issues there were. */
+  readonly issues: number
+  readonly programVersion: string
+  readonly commandLine: readonly string[]
+  readonly tree: ChunkId
+  /** Encoded content of the stamps (stamps.ts); `undefined` for sources that have none. */
+  readonly stamps: Uint8Array | undefined
+  /** The snapshot this one was compared with while it was made. */
+  readonly parent: SessionId | undefined
+  readonly stats: SnapshotStats
+}
+
+/** The commit record of a snapshot. Raw-name text that is not UTF-8 goes in base64. */
+export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
+  const { id: _, tree, stamps, paths, ...rest } = snapshot
+  return {
+    snapshot: {
+      ...rest,
+      paths: paths.map((path) => (path.isWellFormed() ? path : { base64: toRawName(path).toString('base64') })),
+      tree: toHex(tree),
+      stamps: stamps && Buffer.from(stamps).toString('base64'),
+    },
+  }
+}
+
+/**
+ * The snapshot in a commit record; `undefined` when that run committed something else.
+ *
+ * @throws {CairnError} `DATA_CORRUPT` when a field is missing or of another type
+ */
+export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
+  const value = record.value['snapshot']
+  if (value === undefined) return undefined
+  const fields = new Fields(value, `commits/${record.session}`)
+  const stamps = fields.optionalText('stamps')
+  return {
+    id: record.session,
+    name: fields.text('name'),
+    startedAt: fields.text('startedAt'),
+    endedAt: fields.text('endedAt'),
+    hostname: fields.text('hostname'),
+    username: fields.text('username'),
+    paths: fields.list('paths').map(decodePath),
+    comment: fields.text('comment'),
+    tags: fields.list('tags').map(String),
+    issues: fields.number('issues'),
+    programVersion: fields.text('programVersion'),
+    commandLine: fields.list('commandLine').map(String),
+    tree: asChunkId(fields.hex('tree', 32)),
+    stamps: stamps === undefined ? undefined : Buffer.from(stamps, 'base64'),
+    parent: fields.optionalText('parent') as SessionId | undefined,
+    stats: fields.record('stats') as unknown as SnapshotStats,
+  }
+}
+
+function decodePath(value: unknown): string {
+  if (typeof value === 'string') return value
+  const { base64 } = value as { base64: string }
+  return fromRawName(Buffer.from(base64, 'base64'))
+}
+
+/** Checked access to the fields of a JSON object. */
+class Fields {
+  readonly #value: Record<string, unknown>
+  readonly #what: string
+
+  constructor(value: unknown, what: string) {
+    this.#what = what
+    if (typeof value !== 'object' || value === null) throw this.#damaged('snapshot')
+    this.#value = value as Record<string, unknown>
+  }
+
+  text(name: string): string {
+    const value = this.#value[name]
+    if (typeof value !== 'string') throw this.#damaged(name)
+    return value
+  }
+
+  optionalText(name: string): string | undefined {
+    return this.#value[name] === undefined ? undefined : this.text(name)
+  }
+
+  number(name: string): number {
+    const value = this.#value[name]
+    if (typeof value !== 'number') throw this.#damaged(name)
+    return value
+  }
+
+  list(name: string): unknown[] {
+    const value = this.#value[name]
+    if (!Array.isArray(value)) throw this.#damaged(name)
+    return value
+  }
+
+  record(name: string): Record<string, unknown> {
+    const value = this.#value[name]
+    if (typeof value !== 'object' || value === null) throw this.#damaged(name)
+    return value as Record<string, unknown>
+  }
+
+  hex(name: string, bytes: number): Buffer {
+    const value = Buffer.from(this.text(name), 'hex')
+    if (value.length !== bytes) throw this.#damaged(name)
+    return value
+  }
+
+  #damaged(name: string): CairnError {
+    return new CairnError('DATA_CORRUPT', `Cannot read ${this.#what}: the snapshot's field '${name}' makes no sense`)
+  }
+}

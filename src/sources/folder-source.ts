@@ -1,0 +1,114 @@
+import path from 'node:path'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { CairnError, errnoOf } from '../base/errors.ts'
+import { compareRawNames, toPrintable } from '../base/raw-name.ts'
+import { describeSystemError, statFile } from '../platform/files.ts'
+import { FolderWalk, type WalkRoot } from './folder/folder-walk.ts'
+import type { Source, SourceEntry, SourceIssue } from './source.ts'
+
+/**
+ * Files and folders of this machine. Paths in the snapshot are rebuilt from the root as Borg does it: `/home/u` becomes
+ * `home/u`, `docs` stays `docs`, leading `..` are dropped, and `.` puts its content at the top.
+ *
+ * @throws {CairnError} `SOURCE_FAILED` when a path does not exist: a typing error must not become an empty backup
+ */
+export function openFolderSource(paths: readonly string[], workingFolder: string): Source {
+  const roots = paths.map((given) => toRoot(given, workingFolder))
+  return {
+    paths: roots.map((root) => root.systemPath),
+    entries: (onIssue, options) => walk(withoutNested(roots), onIssue, options),
+  }
+}
+
+function toRoot(given: string, workingFolder: string): WalkRoot {
+  const systemPath = path.resolve(workingFolder, given)
+  try {
+    statFile(systemPath)
+  } catch (error) {
+    const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR'
+    const hint = missing ? 'check the path' : 'check its permissions'
+    throw new CairnError(
+      'SOURCE_FAILED',
+      `Cannot back up ${toPrintable(given)}: ${describeSystemError(error)}; ${hint}`,
+      { cause: error },
+    )
+  }
+  const normal = path.normalize(given).replace(/\/+$/, '')
+  const relative = normal
+    .split('/')
+    .filter(
+      (part, i, parts) => part !== '' && part !== '.' && !(part === '..' && parts.slice(0, i).every((p) => p === '..')),
+    )
+  return { systemPath, path: relative.join('/') }
+}
+
+/** Drops roots that lie inside another one, and sorts the rest as a walk of the whole would come across them. */
+function withoutNested(roots: readonly WalkRoot[]): WalkRoot[] {
+  const sorted = [...roots].sort((a, b) => comparePaths(a.path, b.path))
+  const kept: WalkRoot[] = []
+  for (const root of sorted) {
+    const last = kept.at(-1)
+    if (last && (last.path === '' || root.path === last.path || root.path.startsWith(`${last.path}/`))) {
+      const inside = last.systemPath === '/' ? '/' : `${last.systemPath}/`
+      if (root.systemPath === last.systemPath || root.systemPath.startsWith(inside)) continue
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot back up ${toPrintable(root.systemPath)} together with ${toPrintable(last.systemPath)}: both would be '${toPrintable(root.path)}' in the snapshot; back them up by absolute paths`,
+      )
+    }
+    kept.push(root)
+  }
+  return kept
+}
+
+async function* walk(
+  roots: readonly WalkRoot[],
+  onIssue: (issue: SourceIssue) => void,
+  options: AbortOptions = {},
+): AsyncGenerator<SourceEntry[]> {
+  let open: string[] = []
+  for (const root of roots) {
+    const parents = root.path.split('/').slice(0, -1)
+    const shared = parents.findIndex((part, i) => part !== open[i])
+    const fresh = shared < 0 ? parents.length : shared
+    if (fresh < parents.length) yield parents.slice(fresh).map((_, i) => ancestorEntry(parents.slice(0, fresh + i + 1)))
+    open = parents
+    const folderWalk = new FolderWalk(root, onIssue)
+    for (let batch = folderWalk.next(); batch.length > 0; batch = folderWalk.next()) {
+      throwIfAborted(options.signal)
+      yield batch
+    }
+  }
+}
+
+function ancestorEntry(parts: readonly string[]): SourceEntry {
+  return {
+    path: parts.join('/'),
+    name: parts.at(-1) ?? '',
+    depth: parts.length,
+    type: 'dir',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    user: '',
+    group: '',
+    sizeBytes: 0,
+    mtimeNs: 0n,
+    ctimeNs: 0n,
+    inode: 0n,
+    linkTarget: undefined,
+    systemPath: '',
+    ancestor: true,
+  }
+}
+
+/** The order of a walk: part by part. */
+function comparePaths(a: string, b: string): number {
+  const left = a.split('/')
+  const right = b.split('/')
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const order = compareRawNames(left[i] as string, right[i] as string)
+    if (order !== 0) return order
+  }
+  return left.length - right.length
+}

@@ -1,0 +1,89 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { CairnError } from '../base/errors.ts'
+import { LocalStorage } from './local/local-storage.ts'
+import type { Storage } from './storage.ts'
+
+/** What a user means by `REPO::NAME`, `REPO` or `::NAME`. */
+export interface Location {
+  /** For `openStorage`; empty when the repository is to be taken from the environment. */
+  readonly repository: string
+  readonly snapshot: string | undefined
+}
+
+// The beginning of a location that may hold `::`: an IPv6 host in brackets, in a URL or before `:path`.
+const HOST = String.raw`(?:[a-z][a-z0-9+.-]*:\/\/(?:[^@:/]+@)?\[[0-9a-f:.]+\]|(?:[^@:/]+@)?\[[0-9a-f:.]+\]:(?!:|\/\/|$))`
+
+const LOCATION = new RegExp(String.raw`^(${HOST}?(?:[^:]|:(?!:))*)(?:::([^/]+))?$`, 'is')
+
+const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
+
+// user@host:path; nothing with a slash before the colon, so `./host:path` is a local folder.
+const REMOTE = /^(?:[^@:/]+@)?(?:\[[0-9a-f:.]+\]|[^[:/][^:/]*(?<!\])):(?!\/\/)./i
+
+/**
+ * Splits what a user wrote as Borg does (`Location` in its `helpers/parseformat.py`): the repository ends at the first `::`,
+ * so the name may hold colons (`repo::data-2022-10-04T13:23:07`, even `::`) but no `/`. An empty text and `::NAME` leave the
+ * repository to the environment. A path that holds `::` can only be given on its own, to `openStorage`.
+ *
+ * @throws {CairnError} `INVALID_ARGUMENT`
+ */
+export function parseLocation(text: string): Location {
+  if (text === '::') return { repository: '', snapshot: undefined }
+  const match = LOCATION.exec(text)
+  if (!match || /^:(?!:)/.test(text)) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot read the location '${text}': want REPOSITORY or REPOSITORY::NAME, the name not empty and without /`,
+    )
+  }
+  return { repository: match[1] ?? '', snapshot: match[2] }
+}
+
+export interface OpenStorageOptions {
+  /** Makes the storage, in a new or empty folder, instead of opening an existing one. */
+  readonly create?: boolean | undefined
+  /** With `create`: names at the top of an existing folder that are no obstacle, such as those of a repository. */
+  readonly mayContain?: readonly string[] | undefined
+}
+
+/**
+ * Opens the storage at a repository's location: a path, `~/…` or `file:///…`. The caller closes it.
+ *
+ * @throws {CairnError} `INVALID_ARGUMENT` for a location that this version cannot open, or where none can be created
+ * @throws {CairnError} `REPOSITORY_NOT_FOUND` | `STORAGE_FULL` | `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`
+ */
+export async function openStorage(repository: string, options: OpenStorageOptions = {}): Promise<Storage> {
+  const path = localPath(repository)
+  return options.create ? LocalStorage.create(path, options) : LocalStorage.open(path)
+}
+
+function localPath(repository: string): string {
+  if (repository === '') throw new CairnError('INVALID_ARGUMENT', 'Cannot open a repository: its location is empty')
+  const scheme = SCHEME.exec(repository)?.[1]?.toLowerCase()
+  if (scheme === 'file') return filePath(repository)
+  // Not the whole location: it may hold a password.
+  if (scheme !== undefined) throw unsupported(`${scheme}:// locations`, '')
+  if (REMOTE.test(repository)) {
+    throw unsupported(`'${repository}' on another host`, `; a folder of this name here is './${repository}'`)
+  }
+  if (!repository.startsWith('~')) return repository
+  if (repository === '~' || repository.startsWith('~/')) return join(homedir(), repository.slice(1))
+  throw new CairnError(
+    'INVALID_ARGUMENT',
+    `Cannot open the repository at ${repository}: want the full path in place of ${repository.split('/')[0]}`,
+  )
+}
+
+function filePath(url: string): string {
+  const path = /^file:\/\/(?:localhost)?(\/.*)$/is.exec(url)?.[1]
+  if (path !== undefined) return path
+  throw new CairnError('INVALID_ARGUMENT', `Cannot open the repository at ${url}: want file:/// and a full path`)
+}
+
+function unsupported(what: string, hint: string): CairnError {
+  return new CairnError(
+    'INVALID_ARGUMENT',
+    `Cannot open ${what}: this version keeps repositories in local folders only${hint}`,
+  )
+}
