@@ -73,7 +73,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   const { keys, chunker, compression, table, storePack, source, observer, signal } = options
   const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
   const saveTree: SaveChunk = (data) => trees.save(data)
-  const assembly = new TreeAssembly(saveTree)
+  const assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
   const comparison = new Comparison(options.parent, table, options.loadChunk)
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
     url: workerUrl(),
@@ -90,7 +90,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
 
   const takeNode = (entry: SourceEntry, found: ParentNode | undefined): PendingNode => {
     const stamp = entry.ctimeNs >= racyFromNs || entry.mtimeNs >= racyFromNs ? undefined : entry
-    const pending: PendingNode = { node: undefined, stamp }
+    const pending: PendingNode = { node: undefined, old: found?.node, stamp }
     if (entry.type !== 'file') {
       observer.entry(STATUS_OF_TYPE[entry.type], entry)
       pending.node = nodeOf(entry, undefined)
@@ -103,21 +103,21 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
     return pending
   }
 
-  const leave = (depth: number): void => {
-    for (let left = comparison.leaveTo(depth); left > 0; left--) assembly.closeDirectory()
+  const leaveTo = async (depth: number): Promise<void> => {
+    while (comparison.depth > depth) assembly.closeDirectory(await comparison.leave())
   }
 
   for await (const batch of source.entries((issue) => observer.issue('scan', issue), { signal })) {
     for (const entry of batch) {
-      leave(entry.depth)
+      if (comparison.depth > entry.depth) await leaveTo(entry.depth)
       const found = await comparison.find(entry)
       if (entry.type === 'dir') {
         if (!entry.ancestor) observer.entry('d', entry)
-        assembly.openDirectory(nodeOf(entry, undefined))
+        assembly.openDirectory(nodeOf(entry, undefined), found?.node)
         comparison.enter(found)
       } else if (await comparison.isUnchanged(entry, found)) {
         observer.entry('U', entry)
-        assembly.add({ node: nodeOf(entry, found?.node.content), stamp: entry })
+        assembly.add({ node: nodeOf(entry, found?.node.content), old: found?.node, stamp: entry })
       } else {
         assembly.add(takeNode(entry, found))
       }
@@ -135,7 +135,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   }
   await dispatcher.finish()
   throwIfAborted(signal)
-  leave(1)
+  await leaveTo(1)
   const root = assembly.finish()
   await trees.flush()
   return { ...root, data: dispatcher.stats, trees: { ...trees.stats } }

@@ -1,6 +1,6 @@
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import type { ChunkId } from '../base/ids.ts'
-import { type LoadChunk, contentIds, readInlineContent } from '../snapshot/content.ts'
+import { type LoadChunk, contentIds, everyInlineId } from '../snapshot/content.ts'
 import { StampReader, toStampTime } from '../snapshot/stamps.ts'
 import type { SourceEntry } from '../sources/source.ts'
 import { ParentCursor, type ParentNode } from './parent-cursor.ts'
@@ -32,11 +32,14 @@ export class Comparison {
     this.#cursors.push(found && tree ? new ParentCursor(tree, found.position, this.#load) : undefined)
   }
 
-  /** Comes up until only the directories above an entry of this depth are open; returns how many were left. */
-  leaveTo(depth: number): number {
-    const left = this.#cursors.length - depth
-    this.#cursors.length = depth
-    return left
+  /** How many directories are open, the root included. */
+  get depth(): number {
+    return this.#cursors.length
+  }
+
+  /** Comes up out of a directory; returns whether the parent's has no names beyond those that were found. */
+  async leave(): Promise<boolean> {
+    return (await this.#cursors.pop()?.isUsedUp()) ?? false
   }
 
   /** The parent's node for an entry of the directory that is open. */
@@ -69,8 +72,8 @@ export class Comparison {
   }
 
   async #isLive(content: Uint8Array, path: string): Promise<boolean> {
-    const inline = readInlineContent(content, path)
-    if (inline) return inline.every(({ id }) => this.#table.has(id))
+    const inline = everyInlineId(content, path, (bytes, offset) => this.#table.has(bytes, offset))
+    if (inline !== undefined) return inline
     for await (const id of contentIds(content, this.#load, path)) if (!this.#table.has(id)) return false
     return true
   }

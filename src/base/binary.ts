@@ -153,6 +153,10 @@ export class ByteReader {
     return value
   }
 
+  skip(length: number): void {
+    this.#advance(length)
+  }
+
   raw(length: number): Buffer {
     const start = this.#advance(length)
     return this.#buffer.subarray(start, start + length)

@@ -92,10 +92,11 @@ export class ChunkTable {
     return true
   }
 
-  /** Whether a chunk with this id is stored or claimed. */
-  has(id: Uint8Array): boolean {
-    const words = idWords(id)
-    return this.#levels.some((level) => findSlot(level, words) >= 0)
+  /** Whether a chunk is stored or claimed; its id is the 32 bytes from `offset` on. */
+  has(bytes: Uint8Array, offset = 0): boolean {
+    const words = idWords(bytes, offset)
+    for (const level of this.#levels) if (findSlot(level, words) >= 0) return true
+    return false
   }
 
   /** Where the chunk lies; `undefined` for an unknown id and for one claimed only. */
@@ -178,9 +179,10 @@ function levelOf(memory: SharedArrayBuffer): Level {
 const scratch = new Int32Array(ID_WORDS)
 const scratchBytes = new Uint8Array(scratch.buffer)
 
-function idWords(id: Uint8Array): Int32Array {
-  if (id.length !== CHUNK_ID_BYTES) throw new RangeError(`A chunk id has ${CHUNK_ID_BYTES} bytes, not ${id.length}`)
-  for (let i = 0; i < ID_WORDS * 4; i++) scratchBytes[i] = id[i] as number
+function idWords(bytes: Uint8Array, offset = 0): Int32Array {
+  if (bytes.length < offset + CHUNK_ID_BYTES)
+    throw new RangeError(`A chunk id has ${CHUNK_ID_BYTES} bytes, not ${bytes.length - offset}`)
+  for (let i = 0; i < ID_WORDS * 4; i++) scratchBytes[i] = bytes[offset + i] as number
   return scratch
 }
 

@@ -57,6 +57,38 @@ const TYPE_OF_NUMBER = new Map<number, NodeType>(
   Object.entries(NODE_TYPES).map(([name, number]) => [number, name as NodeType]),
 )
 
+/** Whether two nodes are the same in everything that a tree says of them. */
+export function sameNode(a: TreeNode, b: TreeNode): boolean {
+  return (
+    sameMetadata(a, b) &&
+    a.sizeBytes === b.sizeBytes &&
+    a.linkTarget === b.linkTarget &&
+    a.leaves === b.leaves &&
+    sameBytes(a.content, b.content) &&
+    sameBytes(a.tree, b.tree)
+  )
+}
+
+/** Whether two nodes agree in all but what they contain. */
+export function sameMetadata(a: TreeNode, b: TreeNode): boolean {
+  return (
+    a.name === b.name &&
+    a.type === b.type &&
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.user === b.user &&
+    a.group === b.group &&
+    a.mtimeNs === b.mtimeNs &&
+    Boolean(a.ancestor) === Boolean(b.ancestor)
+  )
+}
+
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === b) return true
+  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
+}
+
 /** Appends one node to `writer`; `scratch` is memory the caller lends. */
 export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWriter): void {
   scratch.reset()
