@@ -67,7 +67,7 @@ function summaryLines({ snapshot, durationMs }: CreateResult, location: string, 
   return [
     `Saved ${output.style('bold', printable(snapshot.name))} (${snapshot.id.slice(0, 8)}) to ${printable(location)}`,
     `  files: ${files}`,
-    `  size:  ${formatBytes(stats.originalBytes)}, of which ${formatBytes(stats.deduplicatedBytes)} added to the repository`,
+    `  size:  ${formatBytes(stats.originalBytes)}, ${formatBytes(stats.deduplicatedBytes)} added to the repository`,
     `  time:  ${formatDuration(durationMs)}`,
     ...(output.settings.verbose
       ? [`  chunks: ${formatCount(stats.chunksNew)} new of ${formatCount(stats.chunksTotal)}`]

@@ -1,4 +1,3 @@
-import path from 'node:path'
 import { InvalidArgumentError } from 'commander'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { checkSnapshotName, DEFAULT_SNAPSHOT_NAME } from '../config/snapshot-name.ts'
@@ -7,7 +6,6 @@ import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { createReport, type CreateReportOptions } from './create-report.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
-import { keyAdvice } from './init.ts'
 import { parseCount } from './option-values.ts'
 import { printable } from './output/text.ts'
 
@@ -97,35 +95,10 @@ async function create(
     return await createSnapshot(access, options)
   } catch (error) {
     if (!selection.isDefault || !isCairnError(error, 'REPOSITORY_NOT_FOUND')) throw error
-    await makeDefaultRepository(context, selection.location)
+    const { makeDefaultRepository } = await import('./new-repository.ts')
+    await makeDefaultRepository(context)
     return createSnapshot(access, options)
   }
-}
-
-/** Makes the repository of people who just want a backup: on this machine, with a key file and no passphrase to forget. */
-async function makeDefaultRepository(context: CommandContext, location: string): Promise<void> {
-  const { output, world } = context
-  const { initRepository } = await world.operations.init()
-  await world.makeFolder(path.dirname(location))
-  let keyFile: string | undefined
-  try {
-    const result = await initRepository({
-      location,
-      keyFolder: context.folders.keys,
-      encryption: 'keyfile',
-      passphrase: undefined,
-      signal: world.signal,
-      clock: world.clock,
-    })
-    keyFile = result.keyFile
-  } catch (error) {
-    if (isCairnError(error, 'REPOSITORY_EXISTS')) return // another run was faster
-    throw error
-  }
-  // Said even with --quiet: it is said once, and whoever misses it may lose everything with this machine's disk.
-  if (output.settings.json) return
-  output.errorLine(`No repository was named, so a new one was made: ${printable(location)}`)
-  for (const line of keyAdvice('keyfile', keyFile, false)) output.errorLine(line)
 }
 
 function parseFilter(value: string): string {

@@ -3,7 +3,7 @@ import { CairnError } from '../base/errors.ts'
 import { newPassphrase } from '../config/passphrase.ts'
 import type { EncryptionMode } from '../operations/init.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
-import { rawField } from './output/raw-json.ts'
+import { initializedJson, keyAdvice } from './new-repository.ts'
 import { printable } from './output/text.ts'
 
 interface InitCommandOptions {
@@ -79,36 +79,12 @@ async function run(
   })
 
   if (output.settings.json) {
-    output.json({
-      message_type: 'initialized',
-      id: result.repositoryId,
-      ...rawField('repository', result.location),
-      encryption,
-      ...(result.keyFile === undefined ? {} : rawField('key_file', result.keyFile)),
-    })
+    output.json(initializedJson(result))
     return
   }
   if (output.settings.quiet) return
   output.line(`Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`)
   for (const line of keyAdvice(encryption, result.keyFile, passphrase !== '')) output.line(line)
-}
-
-/** What a person must know about the key of a new repository. */
-export function keyAdvice(encryption: EncryptionMode, keyFile: string | undefined, hasPassphrase: boolean): string[] {
-  if (encryption === 'none') {
-    return ['Nothing in it is encrypted: whoever can read the repository can read all files in it.']
-  }
-  if (encryption === 'repokey') {
-    return [
-      'The key is in its folder keys/ and opens with the passphrase. Nobody can restore anything',
-      'without both: keep the passphrase, and a copy of that folder, somewhere else too.',
-    ]
-  }
-  return [
-    `Its key is ${printable(keyFile ?? 'in the key folder')}.`,
-    `Nobody can restore anything without this file${hasPassphrase ? ' and its passphrase' : ''}:`,
-    `keep a copy of it somewhere else too, not on this machine alone.`,
-  ]
 }
 
 function notEmpty(value: string): string {

@@ -80,6 +80,7 @@ for (const known of [false, true]) {
     ['r::monday a', 'r', 'monday', ['a']],
     ['monday tuesday a', none, 'monday', ['tuesday', 'a']],
     ['::monday tuesday', none, 'monday', ['tuesday']],
+    ['/home/ann b', none, none, ['/home/ann', 'b']],
   ])
   table(`init ${known ? 'with' : 'without'} -r or variable`, 'location', known, [
     ['r', 'r', none, []],

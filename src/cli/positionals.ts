@@ -4,8 +4,9 @@
  *
  * - A first argument with `::` is `REPO::NAME`; either part may be empty (`::NAME` takes the repository from `-r`, the
  *   environment or the default).
- * - Without `::`, a command for paths takes paths and one for snapshots a snapshot. One for either a repository or a snapshot
- *   takes a snapshot if the repository is named by `-r` or the environment and a `/` does not rule that out, else a repository.
+ * - Without `::`, a command for paths takes paths. One for snapshots takes a snapshot, and one for either a repository or a
+ *   snapshot takes a snapshot if the repository is named by `-r` or the environment. Names of snapshots have no `/`, so a first
+ *   argument with one is no snapshot but a path or a repository.
  * - A path that contains `::` is written after `--`, or, when the repository is named elsewhere, as `./a::b`.
  */
 export interface Meaning {
@@ -31,9 +32,11 @@ export function interpretPositionals(values: readonly string[], options: Positio
   if (separatorOf(first) >= 0 && !literal && !isPath) return { ...splitLocation(first), rest }
 
   if (options.wants === 'paths') return { repository: undefined, snapshot: undefined, rest: values }
-  const isSnapshot =
-    options.wants === 'snapshot' || (options.wants === 'repository' && options.repositoryKnown && !first.includes('/'))
-  if (isSnapshot) return { repository: undefined, snapshot: first, rest }
+  const maybeSnapshot = !first.includes('/')
+  if (options.wants === 'snapshot' && !maybeSnapshot)
+    return { repository: undefined, snapshot: undefined, rest: values }
+  const isSnapshot = maybeSnapshot && (options.wants === 'snapshot' || options.repositoryKnown)
+  if (isSnapshot && options.wants !== 'location') return { repository: undefined, snapshot: first, rest }
   const [snapshot, ...paths] = rest
   return { repository: first, snapshot, rest: paths }
 }

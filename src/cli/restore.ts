@@ -13,6 +13,7 @@ overwritten.
 
 Examples:
   cairn restore --target /tmp/restored             latest snapshot of the default repository
+  cairn restore /home/ann/documents --target /tmp/restored
   cairn restore -r /mnt/disk/backups monday home/ann/documents --target /tmp/restored
   cairn restore /mnt/disk/backups::latest --target /tmp/restored`
 

@@ -111,7 +111,7 @@ describe('create', () => {
       [
         'Saved monday (01234567) to /mnt/r',
         '  files: 1,200 new, 3 changed, 50,000 unmodified',
-        '  size:  600 MiB, of which 3.00 MiB added to the repository',
+        '  size:  600 MiB, 3.00 MiB added to the repository',
         '  time:  2.50 s\n',
       ].join('\n'),
     )
@@ -208,6 +208,15 @@ describe('the default repository', () => {
     assert.match(stderr, /a new one was made: \/data\/cairn\/repository\n.*\/config\/cairn\/keys\/12\.key/)
     assert.match(stderr, /keep a copy of it somewhere else too/)
     assert.match(stdout, /to \/data\/cairn\/repository/)
+  })
+
+  it('is told of as JSON too', async () => {
+    const { operations } = creating([], [missing()])
+    const { stdout, stderr } = await runCli(['backup', 'a', '--json'], { operations })
+    const [line] = jsonLines(stdout)
+    assert.equal(line?.['message_type'], 'initialized')
+    assert.equal(line?.['key_file'], '/home/ann/.config/cairn/keys/12.key')
+    assert.equal(stderr, '')
   })
 
   it('is used silently afterwards', async () => {

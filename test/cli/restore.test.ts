@@ -45,6 +45,7 @@ describe('extract and restore', () => {
       [['extract', '::a', '/'], { BORG_REPO: 'r' }, ['r', 'a', [], '.']],
       [['extract', 'a'], {}, [standard, 'a', [], '.']],
       [['restore', '--target', '/t'], {}, [standard, 'latest', [], '/t']],
+      [['restore', '--target', '/t', '/home/ann', 'x'], {}, [standard, 'latest', ['home/ann', 'x'], '/t']],
       [['restore', '-t', 't', 'r::a', 'x'], {}, ['r', 'a', ['x'], 't']],
       [['restore', 'r::', '-t', 't'], {}, ['r', 'latest', [], 't']],
       [['restore', '0123', 'x', '-t', 't'], { CAIRN_REPO: 'r' }, ['r', '0123', ['x'], 't']],

@@ -38,6 +38,17 @@ describe('ProgressMeter', () => {
     assert.equal(meter.remainingMs, undefined)
   })
 
+  it('counts the time from the first counters on, not from a question for the passphrase', () => {
+    const { meter, at } = meterAt()
+    at(60_000)
+    assert.equal(meter.elapsedMs, 0)
+    meter.update(counters({ bytesDone: 0 }))
+    at(61_000)
+    meter.update(counters({ bytesDone: 500 }))
+    assert.equal(meter.elapsedMs, 1000)
+    assert.equal(meter.rate, 500)
+  })
+
   it('keeps few samples of many updates', () => {
     const { meter, at } = meterAt()
     for (let ms = 0; ms <= 20_000; ms += 10) {
@@ -49,6 +60,7 @@ describe('ProgressMeter', () => {
 
   it('estimates the remaining time from totals and rate', () => {
     const { meter, at } = meterAt()
+    meter.update(counters({ bytesDone: 0 }))
     at(10_000)
     meter.update(counters({ bytesDone: 100, bytesTotal: 400 }))
     assert.equal(meter.fraction, 0.25)
@@ -67,6 +79,7 @@ describe('ProgressMeter', () => {
 describe('renderProgress()', () => {
   it('shows everything when there is room, and drops the least telling first', () => {
     const { meter, at } = meterAt()
+    meter.update(counters({ bytesDone: 0 }))
     at(10_000)
     meter.update(counters({ issues: 2 }))
     const rows = [150, 90, 70, 50, 32, 12, 6, 3].map((columns) => renderProgress(meter, columns))

@@ -32,23 +32,23 @@ const MIN_PATH_COLUMNS = 12
 /** Turns counters into rate and remaining time. `now` gives milliseconds of a clock that never jumps. */
 export class ProgressMeter {
   readonly #now: () => number
-  readonly #startedMs: number
+  #startedMs: number | undefined
   readonly #samples: { readonly atMs: number; readonly bytes: number }[] = []
   counters: ProgressCounters | undefined
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now
-    this.#startedMs = now()
-    this.#samples.push({ atMs: this.#startedMs, bytes: 0 })
   }
 
+  /** Time since the first counters; what comes before them is waiting for a passphrase. */
   get elapsedMs(): number {
-    return this.#now() - this.#startedMs
+    return this.#startedMs === undefined ? 0 : this.#now() - this.#startedMs
   }
 
   update(counters: ProgressCounters): void {
     this.counters = counters
     const atMs = this.#now()
+    this.#startedMs ??= atMs
     const last = this.#samples.at(-1)
     if (this.#samples.length > 1 && last && atMs - last.atMs < SAMPLE_MS) this.#samples.pop()
     this.#samples.push({ atMs, bytes: counters.bytesDone })

@@ -62,6 +62,14 @@ describe('StatusLine', () => {
     assert.deepEqual(offered, [117, 77])
   })
 
+  it('does not touch the terminal while it has nothing to show, as somebody else may be asking for a passphrase', () => {
+    const stream = terminal(40)
+    const line = new StatusLine(stream, () => '')
+    line.draw()
+    line.close()
+    assert.equal(stream.taken(), '')
+  })
+
   it('erases every row of a line that a narrower terminal has wrapped', () => {
     const stream = terminal(40)
     const line = new StatusLine(stream, (room) => 'x'.repeat(room))

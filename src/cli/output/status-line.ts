@@ -31,7 +31,7 @@ export class StatusLine {
     // that the terminal itself adds.
     const columns = this.#columns()
     const text = this.#render(columns - 3)
-    if (text === this.#shown && columns === this.#shownColumns) return
+    if (text === this.#shown && (text === '' || columns === this.#shownColumns)) return
     this.#stream.write(this.#clearCode() + text)
     this.#shown = text
     this.#shownColumns = columns
