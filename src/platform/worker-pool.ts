@@ -127,9 +127,9 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
    */
   close(): Promise<void> {
     this.#closed ??= Promise.all(
-      this.#slots.map((slot) => {
+      this.#slots.map(async (slot) => {
         end(slot, new CairnError('CANCELLED', 'Interrupted: the worker threads were closed'))
-        return slot.worker?.terminate()
+        await slot.worker?.terminate()
       }),
     ).then(() => undefined)
     return this.#closed

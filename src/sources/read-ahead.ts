@@ -10,13 +10,13 @@ const MAX_BATCHES = 64
 export function readAhead(entries: AsyncIterable<SourceEntry[]>): AsyncIterable<SourceEntry[]> {
   const walk = entries[Symbol.asyncIterator]()
   const ahead: Promise<IteratorResult<SourceEntry[]>>[] = []
-  let started = false
+  let room = MAX_BATCHES
 
   const fill = async (): Promise<void> => {
-    while (!started && ahead.length < MAX_BATCHES) {
+    for (; room > 0; room--) {
       const next = walk.next()
-      next.catch(() => undefined) // it is reported when its place is reached
       ahead.push(next)
+      // An error is reported when its place is reached.
       if ((await next.catch(() => undefined))?.done !== false) return
       await new Promise((resolve) => setImmediate(resolve)) // what the caller waits for comes first
     }
@@ -25,7 +25,7 @@ export function readAhead(entries: AsyncIterable<SourceEntry[]>): AsyncIterable<
 
   return {
     async *[Symbol.asyncIterator]() {
-      started = true
+      room = 0
       for (;;) {
         const { value, done } = await (ahead.shift() ?? walk.next())
         if (done) return
