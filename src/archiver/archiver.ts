@@ -52,6 +52,8 @@ export interface ArchiveOptions extends AbortOptions {
 export interface Archived {
   readonly tree: ChunkId
   readonly stamps: Uint8Array
+  /** Chunks of the files that were taken over. */
+  readonly chunksTakenOver: number
   /** What was written of file content, and of trees. */
   readonly data: WriterStats
   readonly trees: WriterStats
@@ -141,7 +143,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   await leaveTo(1)
   const root = assembly.finish()
   await trees.flush()
-  return { ...root, data: dispatcher.stats, trees: { ...trees.stats } }
+  return { ...root, chunksTakenOver: comparison.chunks, data: dispatcher.stats, trees: { ...trees.stats } }
 }
 
 const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const
@@ -155,11 +157,11 @@ function finishFile(
   observer: ArchiveObserver,
 ): TreeNode | 'omit' {
   if (failure) {
-    observer.issue({ path: entry.path, ...failure })
+    observer.issue({ path: entry.systemPath, ...failure })
     observer.entry('E', entry)
     return 'omit'
   }
-  if (changed) observer.issue({ path: entry.path, message: 'it changed while it was read', code: 'CHANGED' })
+  if (changed) observer.issue({ path: entry.systemPath, message: 'it changed while it was read', code: 'CHANGED' })
   observer.entry(changed ? 'C' : found?.node.type === 'file' ? 'M' : 'A', entry)
   const sizeBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
   return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }

@@ -17,6 +17,8 @@ export class Comparison {
   readonly #load: LoadChunk
   readonly #table: Pick<ChunkTable, 'has'>
   readonly #stamps: StampReader | undefined
+  /** Chunks of the files that were found unchanged. */
+  chunks = 0
   readonly #cursors: (ParentCursor | undefined)[]
 
   constructor(parent: ParentTree | undefined, table: Pick<ChunkTable, 'has'>, load: LoadChunk) {
@@ -72,9 +74,17 @@ export class Comparison {
   }
 
   async #isLive(content: Uint8Array, path: string): Promise<boolean> {
-    const inline = everyInlineId(content, path, (bytes, offset) => this.#table.has(bytes, offset))
-    if (inline !== undefined) return inline
-    for await (const id of contentIds(content, this.#load, path)) if (!this.#table.has(id)) return false
+    let chunks = 0
+    const isLive = (bytes: Uint8Array, offset = 0): boolean => {
+      chunks++
+      return this.#table.has(bytes, offset)
+    }
+    const inline = everyInlineId(content, path, isLive)
+    if (inline === false) return false
+    if (inline === undefined) {
+      for await (const id of contentIds(content, this.#load, path)) if (!isLive(id)) return false
+    }
+    this.chunks += chunks
     return true
   }
 }

@@ -11,7 +11,7 @@ interface ListCommandOptions {
 
 const HELP = `
 With -r or CAIRN_REPO, the first argument is a snapshot: a name, the beginning of an id,
-or 'latest'. Without, it is the repository.
+or 'latest'. Without, it is the repository ('latest' and '::NAME' are of the default one).
 
 Examples:
   cairn list                                    snapshots of the default repository
@@ -68,12 +68,16 @@ async function listEntries(
   const operations = await world.operations.list()
   const access = await context.access(selection.location)
   const { json } = output.settings
-  const found = await operations.listEntries(access, snapshot, snapshotPaths(selection.rest), async (entry) => {
-    if (json) output.json(nodeJson(entry))
-    else output.line(options.short ? printable(entry.path) : entryLine(entry))
-    await output.ready()
+  await operations.listEntries(access, snapshot, snapshotPaths(selection.rest), {
+    onSnapshot(found) {
+      if (json) output.json({ message_type: 'snapshot', ...snapshotJson(found) })
+    },
+    async onEntry(entry) {
+      if (json) output.json(nodeJson(entry))
+      else output.line(options.short ? printable(entry.path) : entryLine(entry))
+      await output.ready()
+    },
   })
-  if (json) output.json({ message_type: 'snapshot', ...snapshotJson(found) })
 }
 
 /** One line as `borg list REPO::NAME` and `ls -l` print it: `-rw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:44:05 a/b`. */

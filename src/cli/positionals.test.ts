@@ -61,6 +61,8 @@ table('list and info without -r or variable', 'repository', false, [
   ['r::monday a b', 'r', 'monday', ['a', 'b']],
   ['r monday a', 'r', 'monday', ['a']],
   ['::latest', none, 'latest', []],
+  ['latest a', none, 'latest', ['a']],
+  ['./latest', './latest', none, []],
   ['r::', 'r', none, []],
 ])
 

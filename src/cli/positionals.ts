@@ -6,7 +6,7 @@
  *   environment or the default).
  * - Without `::`, a command for paths takes paths. One for snapshots takes a snapshot, and one for either a repository or a
  *   snapshot takes a snapshot if the repository is named by `-r` or the environment. Names of snapshots have no `/`, so a first
- *   argument with one is no snapshot but a path or a repository.
+ *   argument with one is no snapshot but a path or a repository, and `latest` is always a snapshot.
  * - A path that contains `::` is written after `--`, or, when the repository is named elsewhere, as `./a::b`.
  */
 export interface Meaning {
@@ -35,7 +35,9 @@ export function interpretPositionals(values: readonly string[], options: Positio
   const maybeSnapshot = !first.includes('/')
   if (options.wants === 'snapshot' && !maybeSnapshot)
     return { repository: undefined, snapshot: undefined, rest: values }
-  const isSnapshot = maybeSnapshot && (options.wants === 'snapshot' || options.repositoryKnown)
+  // No snapshot can be called so, and a folder of that name is './latest'.
+  const isLatest = first === 'latest' && options.wants === 'repository'
+  const isSnapshot = maybeSnapshot && (options.wants === 'snapshot' || options.repositoryKnown || isLatest)
   if (isSnapshot && options.wants !== 'location') return { repository: undefined, snapshot: first, rest }
   const [snapshot, ...paths] = rest
   return { repository: first, snapshot, rest: paths }

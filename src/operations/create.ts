@@ -157,7 +157,7 @@ async function runSession(run: Run): Promise<CreateResult> {
       ...counter.stats(),
       addedBytes: data.newBytes,
       storedBytes: session.storedBytes,
-      chunksTotal: data.chunks,
+      chunksTotal: archived.chunksTakenOver + data.chunks + counter.stats().directories,
       chunksNew: data.newChunks,
       treeChunksNew: trees.newChunks,
     },

@@ -97,10 +97,12 @@ class Restore {
 
   async run(): Promise<void> {
     const { repository, tree, paths, signal } = this.#options
-    this.#makeTarget()
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
     const walk = walkTree(tree, paths, load)
+    let isFirst = true
     for await (const entries of walk) {
+      if (isFirst) this.#makeTarget() // not before it is known that there is something to restore
+      isFirst = false
       for (const entry of entries) await this.#take(entry)
       throwIfAborted(signal)
       if (this.#plan.files >= WINDOW_FILES || this.#plan.bytes >= WINDOW_BYTES) await this.#runPlan()

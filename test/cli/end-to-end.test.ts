@@ -166,7 +166,7 @@ describe('cairn', () => {
       [summary?.['snapshot_id']],
     )
     const nodes = jsonLines(succeed(['list', '-r', repository, 'latest', '--json']))
-    const snapshot = nodes.pop()
+    const snapshot = nodes.shift()
     assert.equal(snapshot?.['id'], summary?.['snapshot_id'])
     assert.equal(nodes.filter((node) => node['type'] === 'file').length, 5)
   })

@@ -62,9 +62,8 @@ const operations: Operations = {
       }
       return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots }
     },
-    listEntries: async (_access, _snapshot, _paths, onEntry) => {
-      for (let number = 0; number < 100_000; number++) await onEntry(anEntry({ path: `home/ann/${number}` }))
-      return aSnapshot()
+    listEntries: async (_access, _snapshot, _paths, visitor) => {
+      for (let number = 0; number < 100_000; number++) await visitor.onEntry(anEntry({ path: `home/ann/${number}` }))
     },
   }),
   extract: () => Promise.reject(new Error('not pretended')),

@@ -20,10 +20,10 @@ function reading(
         calls.push([location])
         return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots: records.snapshots ?? [] }
       },
-      listEntries: async ({ location }, snapshot, paths, onEntry) => {
+      listEntries: async ({ location }, snapshot, paths, visitor) => {
         calls.push([location, snapshot, paths])
-        for (const entry of records.entries ?? []) await onEntry(entry)
-        return aSnapshot()
+        visitor.onSnapshot?.(aSnapshot())
+        for (const entry of records.entries ?? []) await visitor.onEntry(entry)
       },
     }),
     diff: async () => ({
@@ -98,7 +98,7 @@ lrwxrwxrwx ann    staff         3 Sat, 2026-11-21 13:30:45 home/ann/link -> \\x0
   it("prints entries as restic's lines with --json, exact to the nanosecond and the byte", async () => {
     const entries = [anEntry({ path: 'home/caf\uDCE9' })]
     const { stdout } = await runCli(['list', '/mnt/r::monday', '--json'], { operations: reading({ entries }) })
-    const [node, snapshot] = jsonLines(stdout)
+    const [snapshot, node] = jsonLines(stdout)
     assert.equal(snapshot?.['message_type'], 'snapshot')
     assert.equal(snapshot?.['name'], 'monday')
     assert.deepEqual(node, {
