@@ -83,7 +83,10 @@ async function loadSlots(storage: Storage, options: AbortOptions): Promise<KeySl
   const slots: KeySlot[] = []
   for await (const { key } of storage.list('keys/', options)) {
     try {
-      slots.push(parseKeySlot(Buffer.from(await storage.get(key, undefined, options)).toString('utf8'), key))
+      const slot = parseKeySlot(Buffer.from(await storage.get(key, undefined, options)).toString('utf8'), key)
+      // One without passphrase was never written by us: whoever can write to the store would have put there, with a config
+      // to match, a key of his own, and the next backup would be readable to him.
+      if (slot.needsPassphrase) slots.push(slot)
     } catch (error) {
       // One damaged slot must not lock out the owner of another.
       if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
