@@ -218,8 +218,8 @@ describe('slots inside the repository', () => {
           opened++
           assert.deepEqual(found, master, `bit ${bit}`)
         },
-        (error: { code: string }) =>
-          assert.ok(['WRONG_PASSWORD', 'DATA_CORRUPT', 'FORMAT_UNSUPPORTED'].includes(error.code), String(error)),
+        (error: { code: string; message: string }) =>
+          assert.ok(['WRONG_PASSWORD', 'DATA_CORRUPT', 'FORMAT_UNSUPPORTED'].includes(error.code), error.message),
       )
     }
     assert.ok(opened < 40, `${opened} flips changed nothing: want only those of white space and base64 padding`)
