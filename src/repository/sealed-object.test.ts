@@ -123,8 +123,8 @@ describe('sealObject()', () => {
   })
 
   it('uses a new salt, and so a new key, every time', () => {
-    const seal = (): string => toHex(sealObject('index', keysFor('aes-256-gcm'), CONTEXT, PLAINTEXT))
-    const objects = Array.from({ length: 50 }, seal)
+    const keys = keysFor('aes-256-gcm')
+    const objects = Array.from({ length: 50 }, () => toHex(sealObject('index', keys, CONTEXT, PLAINTEXT)))
     assert.equal(new Set(objects.map((object) => object.slice(32, 96))).size, 50)
     assert.equal(new Set(objects.map((object) => object.slice(96))).size, 50)
   })

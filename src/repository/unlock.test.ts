@@ -233,14 +233,14 @@ describe('slots inside the repository', () => {
   })
 })
 
-describe('a config that was exchanged', () => {
-  /** The config with other fields, hashed under the key of `master`. */
-  async function exchangeConfig(made: TestRepository, fields: object, master: Uint8Array): Promise<void> {
-    const { config } = decodeConfig(await made.storage.get('config'))
-    const forged = { ...config, ...fields }
-    await made.storage.put('config', encodeConfig(forged, deriveRepositoryKeys(master, forged.cipher).config))
-  }
+/** The config with other fields, hashed under the key of `master`. */
+async function exchangeConfig(made: TestRepository, fields: object, master: Uint8Array): Promise<void> {
+  const { config } = decodeConfig(await made.storage.get('config'))
+  const forged = { ...config, ...fields }
+  await made.storage.put('config', encodeConfig(forged, deriveRepositoryKeys(master, forged.cipher).config))
+}
 
+describe('a config that was exchanged', () => {
   it('for one that says keyfile does not open with the slots of the repository', async () => {
     const made = await newTestRepository()
     const attacker = Buffer.alloc(32, 1)
