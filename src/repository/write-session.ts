@@ -32,6 +32,8 @@ export class WriteSession {
   readonly #repository: Repository
   readonly #options: WriteSessionOptions
   readonly #heartbeat: NodeJS.Timeout
+  /** Resolves when no heartbeat is under way any more. */
+  #beating: Promise<void> = Promise.resolve()
   #pending: IndexedPack[] = []
   #pendingBytes = 0
   #indexObjects = 0
@@ -49,7 +51,7 @@ export class WriteSession {
     this.#options = options
     this.#heartbeat = setInterval(() => {
       // A missed heartbeat is nothing by itself; a store that stays away shows in the next put.
-      repository.storage
+      this.#beating = repository.storage
         .put(sessionKey(id), record)
         .catch((error: unknown) => debug?.('heartbeat of %s failed: %s', id, error))
     }, HEARTBEAT_MS)
@@ -138,6 +140,7 @@ export class WriteSession {
     clearInterval(this.#heartbeat)
     if (this.#isInDoubt) return
     try {
+      await this.#beating // or it would bring the object back
       await this.#repository.storage.delete(sessionKey(this.id))
     } catch (error) {
       debug?.('could not close %s: %s', this.id, toCairnError(error).message)
