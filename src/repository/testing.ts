@@ -81,7 +81,7 @@ export function answerOnce(passphrase: string): (question: { attempt: number }) 
 
 export const ZSTD: Compression = { name: 'zstd', level: 1 }
 
-/** A writer that stores its packs through `session`. */
+/** A writer that stores its packs through `session`. Whoever saves more than a few thousand chunks reserves room in the table. */
 export function newWriter(
   repository: Repository,
   session: WriteSession,
