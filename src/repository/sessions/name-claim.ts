@@ -33,6 +33,7 @@ export async function claimName(
       const holder = asSessionId(
         Buffer.from(await storage.get(`${prefix}${newest}`, undefined, options)).toString('utf8'),
       )
+      if (holder === session) return // an earlier try had been answered too late, or not at all
       const state = holder ? await stateOf(storage, keys, holder, session, options) : 'gone'
       if (state !== 'gone') {
         const found = state === 'committed' ? 'a snapshot has it' : 'a run in progress has it'
