@@ -75,7 +75,9 @@ async function loadSession(
   try {
     return decodeSession(keys, session, await storage.get(sessionKey(session), undefined, options))
   } catch (error) {
-    if (isCairnError(error, 'NOT_FOUND') || isCairnError(error, 'DATA_CORRUPT')) return undefined
+    // Nothing is known of a run whose object is damaged or of a newer version: only its silence can tell.
+    if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'FORMAT_UNSUPPORTED')) return undefined
+    if (isCairnError(error, 'NOT_FOUND')) return undefined
     throw error
   }
 }
