@@ -202,9 +202,9 @@ describe('the commit of a WriteSession', () => {
   it('succeeds when a store that tries again by itself finds its own bytes', async () => {
     const made = await prepare()
     made.faulty.fail({ kind: 'putIfAbsent', prefix: 'commits/', when: 'after' })
-    const { putIfAbsent } = FaultyStorage.prototype
+    const putIfAbsent = made.faulty.putIfAbsent.bind(made.faulty)
     made.faulty.putIfAbsent = (key, data, options) => {
-      const attempt = (): Promise<boolean> => putIfAbsent.call(made.faulty, key, data, options)
+      const attempt = (): Promise<boolean> => putIfAbsent(key, data, options)
       return attempt().catch(attempt)
     }
     await run(made.repository)
@@ -318,14 +318,14 @@ describe('a heartbeat', () => {
   })
 })
 
-describe('a crash', () => {
-  /** How many operations of a run change something. */
-  async function countMutations(): Promise<number> {
-    const { faulty, repository } = await prepare()
-    await run(repository)
-    return faulty.countMutations()
-  }
+/** How many operations of a run change something. */
+async function countMutations(): Promise<number> {
+  const { faulty, repository } = await prepare()
+  await run(repository)
+  return faulty.countMutations()
+}
 
+describe('a crash', () => {
   it('at any operation leaves what was committed before, and the run wholly there or not at all', async () => {
     const mutations = await countMutations()
     assert.equal(mutations, 6) // session, two packs, index, commit, end of session

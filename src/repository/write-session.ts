@@ -99,9 +99,8 @@ export class WriteSession {
    */
   async commit(value: Readonly<Record<string, unknown>>): Promise<void> {
     await this.flushIndex()
-    const { storage, keys } = this.#repository
     const key = commitKey(this.id)
-    const register = sealObject('commit', keys, key, Buffer.from(JSON.stringify(value)))
+    const register = sealObject('commit', this.#repository.keys, key, Buffer.from(JSON.stringify(value)))
     const isCommitted = await this.#putRegister(key, register)
     // Whatever becomes of the session object now, the outcome stands in the register.
     await this.abandon()
