@@ -45,7 +45,7 @@ interface Level {
 
 /**
  * The index in memory: chunk id → location, by open addressing in shared memory, so that all threads look up and claim ids
- * without messages. 36 bytes a slot, about 42 bytes a chunk after loading.
+ * without messages. 36 bytes a slot, 45 bytes a chunk after loading.
  *
  * It grows by levels, each a table of its own: `reserve` adds one, and other threads see it once they `attach` the memory
  * posted to them. A thread that lacks the newest level may claim a chunk somebody else claimed there: the chunk is then stored
