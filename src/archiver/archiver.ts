@@ -115,14 +115,18 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   for await (const batch of entries) {
     for (const entry of batch) {
       if (comparison.depth > entry.depth) await leaveTo(entry.depth)
-      const found = await comparison.find(entry)
+      const finding = comparison.find(entry)
+      const found = finding instanceof Promise ? await finding : finding
       if (entry.type === 'dir') {
         if (!entry.ancestor) observer.entry('d', entry)
         assembly.openDirectory(nodeOf(entry, undefined), found?.node)
         comparison.enter(found)
-      } else if (await comparison.isUnchanged(entry, found)) {
+        continue
+      }
+      const comparing = comparison.isUnchanged(entry, found)
+      if (comparing instanceof Promise ? await comparing : comparing) {
         observer.entry('U', entry)
-        assembly.add({ node: nodeOf(entry, found?.node.content), old: found?.node, stamp: entry })
+        assembly.add(takeOver(entry, (found as ParentNode).node))
       } else {
         assembly.add(takeNode(entry, found))
       }
@@ -167,9 +171,16 @@ function finishFile(
   return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }
 }
 
+/** An unchanged file: the parent's node itself, unless something beside the content differs. */
+function takeOver(entry: SourceEntry, old: TreeNode): PendingNode {
+  const { mode, uid, gid, user, group } = entry
+  const same = old.mode === mode && old.uid === uid && old.gid === gid && old.user === user && old.group === group
+  return { node: same ? old : nodeOf(entry, old.content), old, stamp: entry }
+}
+
 function nodeOf(entry: SourceEntry, content: Uint8Array | undefined): TreeNode {
   const { name, type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget, ancestor } = entry
-  return {
+  const node: { -readonly [K in keyof TreeNode]: TreeNode[K] } = {
     name,
     type,
     mode,
@@ -179,10 +190,11 @@ function nodeOf(entry: SourceEntry, content: Uint8Array | undefined): TreeNode {
     group,
     sizeBytes,
     mtimeNs,
-    ...(linkTarget !== undefined && { linkTarget }),
-    ...(content && { content }),
-    ...(ancestor && { ancestor }),
   }
+  if (linkTarget !== undefined) node.linkTarget = linkTarget
+  if (content) node.content = content
+  if (ancestor) node.ancestor = ancestor
+  return node
 }
 
 /** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */

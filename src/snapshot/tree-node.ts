@@ -59,6 +59,7 @@ const TYPE_OF_NUMBER = new Map<number, NodeType>(
 
 /** Whether two nodes are the same in everything that a tree says of them. */
 export function sameNode(a: TreeNode, b: TreeNode): boolean {
+  if (a === b) return true
   return (
     sameMetadata(a, b) &&
     a.sizeBytes === b.sizeBytes &&
@@ -136,8 +137,8 @@ export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWrit
  *
  * @throws {CairnError} `DATA_CORRUPT` when the bytes make no sense or the name could leave its directory
  */
-export function decodeNode(outer: ByteReader, what: string): TreeNode {
-  const reader = new ByteReader(outer.bytes(), what)
+export function decodeNode(reader: ByteReader, what: string): TreeNode {
+  const outer = reader.enter()
   const name = fromRawName(reader.bytes())
   // A hostile tree must not be able to name anything outside the directory it describes.
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
@@ -167,6 +168,7 @@ export function decodeNode(outer: ByteReader, what: string): TreeNode {
     else if (tag === TAG_ANCESTOR) node.ancestor = reader.bytes().length === 0
     else reader.bytes()
   }
+  reader.leave(outer)
   if (type === 'dir' && !node.tree) throw reader.corrupt(`the directory ${JSON.stringify(name)} has no tree`)
   return node
 }
