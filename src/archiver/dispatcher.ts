@@ -182,14 +182,21 @@ export class Dispatcher {
 }
 
 function toBatch(files: readonly FileToRead[], rangeOffset: number | undefined): FileBatch {
-  return {
+  const batch = {
     paths: files.map((file) => file.systemPath),
-    sizes: Float64Array.from(files, (file) => file.sizeBytes),
-    uids: Float64Array.from(files, (file) => file.uid),
-    mtimesNs: BigInt64Array.from(files, (file) => file.mtimeNs),
-    ctimesNs: BigInt64Array.from(files, (file) => file.ctimeNs),
+    sizes: new Float64Array(files.length),
+    uids: new Float64Array(files.length),
+    mtimesNs: new BigInt64Array(files.length),
+    ctimesNs: new BigInt64Array(files.length),
     rangeOffset,
   }
+  for (const [i, file] of files.entries()) {
+    batch.sizes[i] = file.sizeBytes
+    batch.uids[i] = file.uid
+    batch.mtimesNs[i] = file.mtimeNs
+    batch.ctimesNs[i] = file.ctimeNs
+  }
+  return batch
 }
 
 function deliver(waiting: readonly Waiting[], result: ArchiveResult): void {
