@@ -72,7 +72,10 @@ const RACY_NS = 2_000_000_000n
 export async function archive(options: ArchiveOptions): Promise<Archived> {
   const { keys, chunker, compression, table, storePack, source, observer, signal } = options
   const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
-  const saveTree: SaveChunk = (data) => trees.save(data)
+  const saveTree: SaveChunk = (data) => {
+    dispatcher.makeRoom()
+    return trees.save(data)
+  }
   const assembly = new TreeAssembly(saveTree)
   const comparison = new Comparison(options.parent, table, options.loadChunk)
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({

@@ -85,6 +85,11 @@ export class Dispatcher {
     return this.#failure !== undefined || this.#tasks.length + this.#ranges.length >= this.#pool.size * 2
   }
 
+  /** Makes room in the chunk table for what all tasks out there may add; to be called before adding a chunk besides them. */
+  makeRoom(): void {
+    this.#table.reserve(this.#pool.size * CHUNKS_A_TASK + 1)
+  }
+
   /** Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. */
   read(file: FileToRead, done: (read: ReadFile) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
@@ -164,7 +169,7 @@ export class Dispatcher {
 
   async #run(worker: number, task: Task): Promise<void> {
     this.#running++
-    this.#table.reserve(this.#pool.size * CHUNKS_A_TASK)
+    this.makeRoom()
     try {
       const job: ArchiveJob = { kind: 'read', table: this.#table.share(), batch: task.batch }
       const onProgress = (message: unknown): void => task.onRange(message as RangeProgress)
