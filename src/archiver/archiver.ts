@@ -136,7 +136,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
       assembly.advance()
     }
   }
-  await dispatcher.finish()
+  await dispatcher.finish({ signal })
   throwIfAborted(signal)
   leave(1)
   const root = assembly.finish()

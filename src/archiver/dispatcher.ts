@@ -1,3 +1,4 @@
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { asChunkId } from '../base/ids.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { WorkerPool } from '../platform/worker-pool.ts'
@@ -125,9 +126,12 @@ export class Dispatcher {
   }
 
   /** Reads everything that is waiting, then makes every worker store what it holds. */
-  async finish(): Promise<void> {
+  async finish({ signal }: AbortOptions = {}): Promise<void> {
     this.sendBatch()
-    while (this.#running > 0 || this.#failure) await this.turn()
+    while (this.#running > 0 || this.#failure) {
+      await this.turn()
+      throwIfAborted(signal) // a single large file is read here from the second range on
+    }
     await Promise.all(
       Array.from({ length: this.#pool.size }, async (_, worker) => {
         const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
