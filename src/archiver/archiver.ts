@@ -76,7 +76,10 @@ const RACY_NS = 2_000_000_000n
 export async function archive(options: ArchiveOptions): Promise<Archived> {
   const { keys, chunker, compression, table, storePack, entries, observer, signal } = options
   const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
-  const saveTree: SaveChunk = (data) => trees.save(data)
+  const saveTree: SaveChunk = (data) => {
+    dispatcher.makeRoom()
+    return trees.save(data)
+  }
   const assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
   const comparison = new Comparison(options.parent, table, options.loadChunk)
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
@@ -142,7 +145,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
       assembly.advance()
     }
   }
-  await dispatcher.finish()
+  await dispatcher.finish({ signal })
   throwIfAborted(signal)
   await leaveTo(1)
   const root = assembly.finish()
@@ -161,11 +164,17 @@ function finishFile(
   observer: ArchiveObserver,
 ): TreeNode | 'omit' {
   if (failure) {
-    observer.issue({ path: entry.systemPath, ...failure })
+    observer.issue({ path: entry.path, systemPath: entry.systemPath, ...failure })
     observer.entry('E', entry)
     return 'omit'
   }
-  if (changed) observer.issue({ path: entry.systemPath, message: 'it changed while it was read', code: 'CHANGED' })
+  if (changed)
+    observer.issue({
+      path: entry.path,
+      systemPath: entry.systemPath,
+      message: 'it changed while it was read',
+      code: 'CHANGED',
+    })
   observer.entry(changed ? 'C' : found?.node.type === 'file' ? 'M' : 'A', entry)
   const sizeBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
   return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }

@@ -1,3 +1,4 @@
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { asChunkId } from '../base/ids.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { WorkerPool } from '../platform/worker-pool.ts'
@@ -85,6 +86,11 @@ export class Dispatcher {
     return this.#failure !== undefined || this.#tasks.length + this.#ranges.length >= this.#pool.size * 2
   }
 
+  /** Makes room in the chunk table for what all tasks out there may add; to be called before adding a chunk besides them. */
+  makeRoom(): void {
+    this.#table.reserve(this.#pool.size * CHUNKS_A_TASK + 1)
+  }
+
   /** Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. */
   read(file: FileToRead, done: (read: ReadFile) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
@@ -120,9 +126,12 @@ export class Dispatcher {
   }
 
   /** Reads everything that is waiting, then makes every worker store what it holds. */
-  async finish(): Promise<void> {
+  async finish({ signal }: AbortOptions = {}): Promise<void> {
     this.sendBatch()
-    while (this.#running > 0 || this.#failure) await this.turn()
+    while (this.#running > 0 || this.#failure) {
+      await this.turn()
+      throwIfAborted(signal) // a single large file is read here from the second range on
+    }
     await Promise.all(
       Array.from(this.#stats.keys(), async (worker) => {
         const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
@@ -164,7 +173,7 @@ export class Dispatcher {
 
   async #run(worker: number, task: Task): Promise<void> {
     this.#running++
-    this.#table.reserve(this.#pool.size * CHUNKS_A_TASK)
+    this.makeRoom()
     try {
       const job: ArchiveJob = { kind: 'read', table: this.#table.share(), batch: task.batch }
       const onProgress = (message: unknown): void => task.onRange(message as RangeProgress)

@@ -74,7 +74,8 @@ export class FileReader {
   /** One chunk, read to where it will be compressed. What is appended meanwhile is not part of it. */
   #readSmall(fd: number, sizeBytes: number): void {
     const room = this.#writer.room(sizeBytes)
-    const bytes = readFully(fd, room, 0, sizeBytes)
+    // From byte 0 by position, which a FIFO that took the file's place refuses: nobody shall wait for its writer.
+    const bytes = readFully(fd, room, 0, sizeBytes, 0)
     if (bytes > 0) this.#refs.add(this.#writer.saveRoom(bytes), bytes)
   }
 

@@ -10,7 +10,7 @@ export interface PendingNode {
   /** Set when everything about the node is known; `'omit'` when it could not be read. */
   node: TreeNode | 'omit' | undefined
   /** The parent snapshot's node of this name: when the two are equal, and all others too, the parent's tree serves again. */
-  readonly old: TreeNode | undefined
+  readonly old?: TreeNode | undefined
   stamp: Stamp | undefined
 }
 
@@ -32,7 +32,7 @@ export class TreeAssembly {
   #head = 0
 
   /** @param isLive whether a tree chunk of the parent snapshot may be referred to again */
-  constructor(save: SaveChunk, isLive: (tree: ChunkId) => boolean) {
+  constructor(save: SaveChunk, isLive: (tree: ChunkId) => boolean = () => false) {
     this.#save = save
     this.#isLive = isLive
     this.#stamps = new StampWriter(save)
@@ -49,12 +49,12 @@ export class TreeAssembly {
   }
 
   /** @param old the parent snapshot's node of this directory */
-  openDirectory(node: TreeNode, old: TreeNode | undefined): void {
+  openDirectory(node: TreeNode, old?: TreeNode): void {
     this.#queue.push({ kind: 'open', node, old })
   }
 
   /** @param complete whether the parent snapshot's directory has no names beyond those found here */
-  closeDirectory(complete: boolean): void {
+  closeDirectory(complete = false): void {
     this.#queue.push({ kind: 'close', complete })
   }
 

@@ -250,9 +250,9 @@ class Counter implements ArchiveObserver {
     this.report('read', issue)
   }
 
-  report(during: 'scan' | 'read', issue: SourceIssue): void {
-    if (issue.code !== 'SKIPPED') this.issues++
-    this.#options.onEvent?.({ type: 'issue', during, ...issue })
+  report(during: 'scan' | 'read', { systemPath, message, code }: SourceIssue): void {
+    if (code !== 'SKIPPED') this.issues++
+    this.#options.onEvent?.({ type: 'issue', during, path: systemPath, message, code })
   }
 }
 

@@ -1,5 +1,6 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError } from '../base/errors.ts'
+import { toRawName } from '../base/raw-name.ts'
 import type { Repository } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
 
@@ -43,10 +44,14 @@ export function findParent(
   hostname: string,
   paths: readonly string[],
 ): Snapshot | undefined {
-  const key = JSON.stringify([...paths].sort())
-  return snapshots.findLast(
-    (snapshot) => snapshot.hostname === hostname && JSON.stringify([...snapshot.paths].sort()) === key,
-  )
+  const key = pathsKey(paths)
+  return snapshots.findLast((snapshot) => snapshot.hostname === hostname && pathsKey(snapshot.paths) === key)
+}
+
+/** By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined before or after decoding. */
+function pathsKey(paths: readonly string[]): string {
+  const raw = paths.map((path) => toRawName(path).toString('latin1'))
+  return JSON.stringify(raw.sort())
 }
 
 function compareText(a: string, b: string): number {

@@ -1,5 +1,5 @@
 import { CairnError } from '../base/errors.ts'
-import { type ChunkId, type SessionId, asChunkId, toHex } from '../base/ids.ts'
+import { type ChunkId, type SessionId, asChunkId, asSessionId, toHex } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
 import type { CommitRecord } from '../repository/repository.ts'
 
@@ -78,24 +78,32 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     endedAt: fields.text('endedAt'),
     hostname: fields.text('hostname'),
     username: fields.text('username'),
-    paths: fields.list('paths').map(decodePath),
+    paths: fields.paths('paths'),
     comment: fields.text('comment'),
-    tags: fields.list('tags').map(String),
+    tags: fields.texts('tags'),
     issues: fields.number('issues'),
     programVersion: fields.text('programVersion'),
-    commandLine: fields.list('commandLine').map(String),
+    commandLine: fields.texts('commandLine'),
     tree: asChunkId(fields.hex('tree', 32)),
     stamps: stamps === undefined ? undefined : Buffer.from(stamps, 'base64'),
-    parent: fields.optionalText('parent') as SessionId | undefined,
-    stats: fields.record('stats') as unknown as SnapshotStats,
+    parent: fields.optionalSession('parent'),
+    stats: fields.numbers('stats', STATS),
   }
 }
 
-function decodePath(value: unknown): string {
-  if (typeof value === 'string') return value
-  const { base64 } = value as { base64: string }
-  return fromRawName(Buffer.from(base64, 'base64'))
-}
+const STATS = [
+  'filesNew',
+  'filesChanged',
+  'filesUnmodified',
+  'directories',
+  'otherEntries',
+  'originalBytes',
+  'addedBytes',
+  'storedBytes',
+  'chunksTotal',
+  'chunksNew',
+  'treeChunksNew',
+] as const satisfies (keyof SnapshotStats)[]
 
 /** Checked access to the fields of a JSON object. */
 class Fields {
@@ -130,10 +138,33 @@ class Fields {
     return value
   }
 
-  record(name: string): Record<string, unknown> {
-    const value = this.#value[name]
-    if (typeof value !== 'object' || value === null) throw this.#damaged(name)
-    return value as Record<string, unknown>
+  texts(name: string): string[] {
+    return this.list(name).map((value) => {
+      if (typeof value !== 'string') throw this.#damaged(name)
+      return value
+    })
+  }
+
+  paths(name: string): string[] {
+    return this.list(name).map((value) => {
+      if (typeof value === 'string') return value
+      const base64: unknown = (value as { base64?: unknown } | null)?.base64
+      if (typeof base64 !== 'string') throw this.#damaged(name)
+      return fromRawName(Buffer.from(base64, 'base64'))
+    })
+  }
+
+  optionalSession(name: string): SessionId | undefined {
+    const value = this.optionalText(name)
+    if (value === undefined) return undefined
+    const session = asSessionId(value)
+    if (!session) throw this.#damaged(name)
+    return session
+  }
+
+  numbers<Name extends string>(name: string, wanted: readonly Name[]): Record<Name, number> {
+    const fields = new Fields(this.#value[name], this.#what)
+    return Object.fromEntries(wanted.map((field) => [field, fields.number(field)])) as Record<Name, number>
   }
 
   hex(name: string, bytes: number): Buffer {

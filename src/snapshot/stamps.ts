@@ -1,3 +1,4 @@
+import { CairnError } from '../base/errors.ts'
 import { type ChunkRef, type LoadChunk, type SaveChunk, encodeContent, readContent } from './content.ts'
 
 /**
@@ -14,6 +15,7 @@ export interface Stamp {
 }
 
 const STAMP_BYTES = 16
+const WHAT = 'the stamps of the parent snapshot'
 /** Stamps per chunk: about 4096 + 1024, cut after an inode whose hash has 12 zero bits, so that chunks of long lists recur. */
 const MIN_STAMPS = 1024
 const MAX_STAMPS = 16384
@@ -69,7 +71,7 @@ export class StampReader {
 
   /** @param content what `StampWriter.finish` returned */
   constructor(content: Uint8Array, load: LoadChunk) {
-    this.#chunks = readContent(content, load, 'the stamps of the parent snapshot')
+    this.#chunks = readContent(content, load, WHAT)
     this.#load = load
   }
 
@@ -80,19 +82,30 @@ export class StampReader {
     return { ctimeNs: this.#bytes.readBigInt64LE(offset), inode: this.#bytes.readBigUInt64LE(offset + 8) }
   }
 
-  /** Moves on to the chunk that holds `position`; positions only grow. Past the end, `at` finds nothing. */
+  /**
+   * Moves on to the chunk that holds `position`; positions only grow. Past the end, `at` finds nothing.
+   *
+   * @throws {CairnError} `DATA_CORRUPT` when a chunk does not hold whole stamps, as many as the content says
+   */
   async seek(position: number): Promise<void> {
     while ((position - this.#first) * STAMP_BYTES >= this.#bytes.length) {
       this.#first += this.#bytes.length / STAMP_BYTES
       this.#bytes = Buffer.alloc(0)
       const next = await this.#chunks.next()
       if (next.done) return
-      if ((position - this.#first) * STAMP_BYTES >= next.value.bytes) {
-        this.#first += next.value.bytes / STAMP_BYTES // wholly before the position: not even loaded
+      const { id, bytes } = next.value
+      if (bytes % STAMP_BYTES !== 0) throw corrupt(`a chunk of ${bytes} bytes`)
+      if ((position - this.#first) * STAMP_BYTES >= bytes) {
+        this.#first += bytes / STAMP_BYTES // wholly before the position: not even loaded
         continue
       }
-      const bytes = await this.#load(next.value.id)
-      this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length - (bytes.length % STAMP_BYTES))
+      const loaded = await this.#load(id)
+      if (loaded.length !== bytes) throw corrupt(`${loaded.length} bytes instead of ${bytes}`)
+      this.#bytes = Buffer.from(loaded.buffer, loaded.byteOffset, bytes)
     }
   }
+}
+
+function corrupt(found: string): CairnError {
+  return new CairnError('DATA_CORRUPT', `Cannot read ${WHAT}: found ${found}`)
 }

@@ -1,6 +1,6 @@
 import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
-import { toPrintable } from '../base/raw-name.ts'
+import { fromRawName, toPrintable, toRawName } from '../base/raw-name.ts'
 import type { LoadChunk } from './content.ts'
 import type { TreeNode } from './tree-node.ts'
 import { findNode, readTree } from './tree-reader.ts'
@@ -24,7 +24,7 @@ export async function* walkTree(tree: ChunkId, paths: readonly string[], load: L
   const wanted = new Wanted()
   if (paths.length === 0) wanted.add([])
   for (const path of paths) {
-    const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+    const parts = partsOf(path)
     await requireNode(tree, parts, load, path)
     wanted.add(parts)
   }
@@ -54,6 +54,12 @@ async function* walkDirectory(
     }
     if (batch.length > 0) yield batch
   }
+}
+
+/** The names a path consists of. What was decoded as a whole has high bytes escaped in names that are UTF-8 by themselves. */
+function partsOf(path: string): string[] {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  return path.isWellFormed() ? parts : parts.map((part) => fromRawName(toRawName(part)))
 }
 
 async function requireNode(tree: ChunkId, parts: readonly string[], load: LoadChunk, path: string): Promise<void> {

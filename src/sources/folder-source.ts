@@ -2,7 +2,7 @@ import path from 'node:path'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { CairnError, errnoOf } from '../base/errors.ts'
 import { compareRawNames, toPrintable } from '../base/raw-name.ts'
-import { describeSystemError, statFile } from '../platform/files.ts'
+import { describeSystemError, findFile, statFile } from '../platform/files.ts'
 import { FolderWalk, type WalkRoot } from './folder/folder-walk.ts'
 import type { Source, SourceEntry, SourceIssue } from './source.ts'
 
@@ -10,13 +10,15 @@ import type { Source, SourceEntry, SourceIssue } from './source.ts'
  * Files and folders of this machine. Paths in the snapshot are rebuilt from the root as Borg does it: `/home/u` becomes
  * `home/u`, `docs` stays `docs`, leading `..` are dropped, and `.` puts its content at the top.
  *
- * @throws {CairnError} `SOURCE_FAILED` when a path does not exist: a typing error must not become an empty backup
+ * @throws {CairnError} `SOURCE_FAILED` when a path does not exist: a typing error must not become an empty backup;
+ *   `INVALID_ARGUMENT` when two paths cannot both be in one snapshot
  */
 export function openFolderSource(paths: readonly string[], workingFolder: string): Source {
   const roots = paths.map((given) => toRoot(given, workingFolder))
+  const walked = withoutNested(roots)
   return {
     paths: roots.map((root) => root.systemPath),
-    entries: (onIssue, options) => walk(withoutNested(roots), onIssue, options),
+    entries: (onIssue, options) => walk(walked, onIssue, options),
   }
 }
 
@@ -50,7 +52,11 @@ function withoutNested(roots: readonly WalkRoot[]): WalkRoot[] {
     const last = kept.at(-1)
     if (last && (last.path === '' || root.path === last.path || root.path.startsWith(`${last.path}/`))) {
       const inside = last.systemPath === '/' ? '/' : `${last.systemPath}/`
-      if (root.systemPath === last.systemPath || root.systemPath.startsWith(inside)) continue
+      if (root.systemPath === last.systemPath) continue
+      if (root.systemPath.startsWith(inside)) {
+        requireWalked(root, last)
+        continue
+      }
       throw new CairnError(
         'INVALID_ARGUMENT',
         `Cannot back up ${toPrintable(root.systemPath)} together with ${toPrintable(last.systemPath)}: both would be '${toPrintable(root.path)}' in the snapshot; back them up by absolute paths`,
@@ -59,6 +65,19 @@ function withoutNested(roots: readonly WalkRoot[]): WalkRoot[] {
     kept.push(root)
   }
   return kept
+}
+
+/** A walk of `outer` follows no symlinks, so it would pass over a root that lies behind one without a word. */
+function requireWalked(root: WalkRoot, outer: WalkRoot): void {
+  for (let at = path.dirname(root.systemPath); ; at = path.dirname(at)) {
+    if (findFile(at)?.type === 'symlink') {
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot back up ${toPrintable(root.systemPath)} together with ${toPrintable(outer.systemPath)}: ${toPrintable(at)} is a symlink, which is kept as one and not followed; back up what it points to by its own path`,
+      )
+    }
+    if (at === outer.systemPath) return
+  }
 }
 
 async function* walk(

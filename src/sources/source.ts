@@ -31,8 +31,10 @@ export interface SourceEntry {
 
 /** Something that could not be read, or is left out with a reason. */
 export interface SourceIssue {
-  /** Where it is on the system, for messages; raw-name text. */
+  /** Path inside the snapshot. */
   readonly path: string
+  /** Where it is on the system, for messages; raw-name text. */
+  readonly systemPath: string
   readonly message: string
   /** The system's error name, or a code of base/errors.ts. */
   readonly code: string

@@ -1,0 +1,114 @@
+import { toHex } from '../base/ids.ts'
+import { parseChunkerParams } from '../chunker/params.ts'
+import { parseCompression } from '../codec/compression.ts'
+import { type Repository, createRepository } from '../repository/repository.ts'
+import { WriteSession } from '../repository/write-session.ts'
+import { type ChunkRef, readContent } from '../snapshot/content.ts'
+import type { TreeNode } from '../snapshot/tree-node.ts'
+import { walkTree } from '../snapshot/tree-walk.ts'
+import { openFolderSource } from '../sources/folder-source.ts'
+import { walkSource } from '../sources/testing.ts'
+import type { Source, SourceEntry } from '../sources/source.ts'
+import { MemoryStorage } from '../storage/memory/memory-storage.ts'
+import { type ArchiveOptions, type Archived, archive } from './archiver.ts'
+
+/** Chunks so small that small files have many. */
+export const SMALL_CHUNKS = 'fastcdc,4K,16K,64K'
+
+/** When runs of these tests start, unless they say otherwise: files made just now look old to them. */
+export const LATER_MS = 4_000_000_000_000
+
+/** A repository in memory. Unencrypted, so that the same content has the same ids in all of them. */
+export async function newRepository(chunkerParams = SMALL_CHUNKS): Promise<Repository> {
+  const keyFiles = { load: async () => undefined, save: async () => '', pathOf: () => '' }
+  const chunker = parseChunkerParams(chunkerParams)
+  const options = { encryption: 'none', passphrase: undefined, keyFiles, chunker } as const
+  const repository = await createRepository(new MemoryStorage(), options)
+  await repository.loadIndex()
+  return repository
+}
+
+export interface ArchiveRun extends Archived {
+  /** `A path`, in the order reported. */
+  readonly entries: string[]
+  /** `CODE path`, in the order reported. */
+  readonly issues: string[]
+}
+
+/** Archives a source into a repository and commits, so that what was saved can be read. */
+export async function archiveInto(
+  repository: Repository,
+  source: Source,
+  options: Partial<ArchiveOptions> = {},
+): Promise<ArchiveRun> {
+  const session = await WriteSession.open(repository)
+  const entries: string[] = []
+  const issues: string[] = []
+  try {
+    const archived = await archive({
+      entries: source.entries(({ code, path }) => issues.push(`${code} ${path}`), options),
+      keys: repository.keys,
+      chunker: repository.config.chunker,
+      compression: parseCompression('zstd,1'),
+      table: repository.table,
+      loadChunk: (id) => repository.readChunk(id),
+      storePack: (pack) => session.storePack(pack),
+      parent: undefined,
+      startedAtMs: LATER_MS,
+      workers: 1, // starting a thread takes longer than most of these runs
+      observer: {
+        entry: (status, { path }) => entries.push(`${status} ${path}`),
+        issue: ({ code, path }) => issues.push(`${code} ${path}`),
+      },
+      ...options,
+    })
+    await session.commit({})
+    await repository.loadIndex()
+    return { ...archived, entries, issues }
+  } catch (error) {
+    await session.abandon()
+    throw error
+  }
+}
+
+/** A source of the content of a folder. */
+export function folderSource(folder: string): Source {
+  return openFolderSource(['.'], folder)
+}
+
+/** The entries of a folder as they are now. */
+export async function entriesOf(folder: string): Promise<SourceEntry[]> {
+  return (await walkSource(folderSource(folder))).entries
+}
+
+/** Every node of a tree by path, ancestors and directories among them. */
+export async function nodesOf(
+  repository: Repository,
+  { tree }: Pick<Archived, 'tree'>,
+): Promise<Map<string, TreeNode>> {
+  const nodes = new Map<string, TreeNode>()
+  for await (const entries of walkTree(tree, [], (id) => repository.readChunk(id)))
+    for (const { path, node } of entries) nodes.set(path, node)
+  return nodes
+}
+
+/** The chunks of a file. */
+export async function refsOf(repository: Repository, node: TreeNode | undefined): Promise<ChunkRef[]> {
+  if (!node?.content) return []
+  return Array.fromAsync(readContent(node.content, (id) => repository.readChunk(id), node.name))
+}
+
+/** Ids of the chunks of all files, in the order of a walk. */
+export async function chunkIdsOf(repository: Repository, archived: Pick<Archived, 'tree'>): Promise<string[]> {
+  const ids: string[] = []
+  for (const node of (await nodesOf(repository, archived)).values())
+    for (const { id } of await refsOf(repository, node)) ids.push(toHex(id))
+  return ids
+}
+
+/** The content of a file, put together from its chunks. */
+export async function contentOf(repository: Repository, node: TreeNode | undefined): Promise<Buffer> {
+  const parts: Uint8Array[] = []
+  for (const { id } of await refsOf(repository, node)) parts.push(await repository.readChunk(id))
+  return Buffer.concat(parts)
+}

@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { SessionId } from '../base/ids.ts'
+import { fromRawName, toRawName } from '../base/raw-name.ts'
+import { findParent, findSnapshot, loadSnapshots } from './catalog.ts'
+import { type Snapshot, encodeSnapshot } from './snapshot.ts'
+import { testSnapshot } from './testing.ts'
+
+function snapshot(id: string, fields: Partial<Snapshot> = {}): Snapshot {
+  return testSnapshot({ id: id.padEnd(32, '0') as SessionId, ...fields })
+}
+
+describe('loadSnapshots()', () => {
+  it('gives the oldest first, equal times by id, and leaves out commits of something else', async () => {
+    const made = [
+      snapshot('c', { startedAt: '2026-01-02T00:00:00.000Z' }),
+      snapshot('b', { startedAt: '2026-01-03T00:00:00.000Z' }),
+      snapshot('a', { startedAt: '2026-01-03T00:00:00.000Z' }),
+      snapshot('d', { startedAt: '2025-12-31T23:59:59.999Z' }),
+    ]
+    const records = made.map((one) => ({ session: one.id, value: encodeSnapshot(one) }))
+    const other = { session: 'e'.repeat(32) as SessionId, value: { reclaimed: [] } }
+    const loaded = await loadSnapshots({ loadCommits: async () => [other, ...records] })
+    assert.deepEqual(
+      loaded.map(({ id }) => id[0]),
+      ['d', 'c', 'a', 'b'],
+    )
+  })
+})
+
+describe('findSnapshot()', () => {
+  const snapshots = [
+    snapshot('aaaa1', { name: 'monday' }),
+    snapshot('aaaa2', { name: 'tuesday' }),
+    snapshot('bbbb1', { name: 'aaaa' }),
+    snapshot('cccc1', { name: 'latest' }),
+    snapshot('dddd1', { name: 'wednesday' }),
+  ]
+  const find = (wanted: string): string => findSnapshot(snapshots, wanted).id.slice(0, 5)
+
+  it('finds the latest, a name, and a prefix of an id', () => {
+    assert.equal(find('latest'), 'dddd1')
+    assert.equal(find('tuesday'), 'aaaa2')
+    assert.equal(find('aaaa1'), 'aaaa1')
+    assert.equal(find('dddd'), 'dddd1')
+    assert.equal(find(snapshots[0]?.id ?? ''), 'aaaa1')
+  })
+
+  it('takes a name for a name even where it looks like an id', () => {
+    assert.equal(find('aaaa'), 'bbbb1')
+  })
+
+  it('takes the newest of several with one name', () => {
+    assert.equal(findSnapshot([snapshot('1111', { name: 'x' }), snapshot('2222', { name: 'x' })], 'x').id[0], '2')
+  })
+
+  it('refuses a prefix that several ids begin with', () => {
+    const two = [snapshot('abcd1'), snapshot('abcd2')]
+    assert.throws(() => findSnapshot(two, 'abcd'), { code: 'INVALID_ARGUMENT', message: /2 ids begin so/ })
+  })
+
+  it('throws NOT_FOUND for anything else, and says so when there is no snapshot at all', () => {
+    for (const wanted of ['', 'aaa', 'AAAA', 'aaaa9', 'mon', 'monday ', 'f'.repeat(33)])
+      assert.throws(() => find(wanted), { code: 'NOT_FOUND', message: /no name or id matches/ }, wanted)
+    for (const wanted of ['latest', 'x', 'abcd'])
+      assert.throws(() => findSnapshot([], wanted), { code: 'NOT_FOUND', message: /none yet/ })
+  })
+})
+
+describe('findParent()', () => {
+  const snapshots = [
+    snapshot('1', { hostname: 'h', paths: ['/a', '/b'] }),
+    snapshot('2', { hostname: 'h', paths: ['/a'] }),
+    snapshot('3', { hostname: 'other', paths: ['/a'] }),
+    snapshot('4', { hostname: 'h', paths: ['/b', '/a'] }),
+  ]
+  const parent = (hostname: string, ...paths: string[]): string | undefined =>
+    findParent(snapshots, hostname, paths)?.id[0]
+
+  it('is the newest of the same host and the same paths in any order', () => {
+    assert.equal(parent('h', '/a', '/b'), '4')
+    assert.equal(parent('h', '/b', '/a'), '4')
+    assert.equal(parent('h', '/a'), '2')
+    assert.equal(parent('other', '/a'), '3')
+  })
+
+  it('is found by the bytes of its paths, however those became text', () => {
+    const joined = '/caf\u00e9/\udcff'
+    const asAWhole = fromRawName(toRawName(joined))
+    assert.notEqual(joined, asAWhole)
+    assert.equal(findParent([snapshot('1', { hostname: 'h', paths: [asAWhole] })], 'h', [joined])?.id[0], '1')
+  })
+
+  it('is none where nothing was backed up so before', () => {
+    assert.equal(parent('h', '/b'), undefined)
+    assert.equal(parent('new', '/a'), undefined)
+    assert.equal(parent('h', '/a', '/a'), undefined)
+    assert.equal(findParent([], 'h', ['/a']), undefined)
+  })
+})

@@ -1,0 +1,57 @@
+import type { Source, SourceEntry, SourceIssue } from './source.ts'
+
+/** What a walk gave. */
+export interface Walked {
+  readonly entries: SourceEntry[]
+  readonly paths: string[]
+  readonly issues: SourceIssue[]
+}
+
+/** Walks a source to its end. */
+export async function walkSource(source: Source): Promise<Walked> {
+  const entries: SourceEntry[] = []
+  const issues: SourceIssue[] = []
+  for await (const batch of source.entries((issue) => issues.push(issue))) entries.push(...batch)
+  return { entries, paths: entries.map(({ path }) => path), issues }
+}
+
+/** An entry of a made-up source, as a folder would give it; `path` decides name and depth. */
+export function sourceEntry(path: string, fields: Partial<SourceEntry> = {}): SourceEntry {
+  const parts = path.split('/')
+  return {
+    path,
+    name: parts.at(-1) ?? '',
+    depth: parts.length,
+    type: 'file',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    user: '',
+    group: '',
+    sizeBytes: 0,
+    mtimeNs: 1n,
+    ctimeNs: 1n,
+    inode: 1n,
+    linkTarget: undefined,
+    systemPath: `/nowhere/${path}`,
+    ancestor: false,
+    ...fields,
+  }
+}
+
+/** A source of these entries, in batches of `batchSize`. */
+export function sourceOf(entries: Iterable<SourceEntry>, batchSize = 512): Source {
+  return {
+    paths: ['/made-up'],
+    async *entries() {
+      let batch: SourceEntry[] = []
+      for (const entry of entries) {
+        batch.push(entry)
+        if (batch.length < batchSize) continue
+        yield batch
+        batch = []
+      }
+      if (batch.length > 0) yield batch
+    },
+  }
+}
