@@ -96,14 +96,16 @@ class Restore {
 
   async run(): Promise<void> {
     const { repository, tree, paths, signal } = this.#options
-    this.#makeTarget()
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
-    const walk = walkTree(tree, paths, load)
-    for await (const entries of walk) {
+    let madeTarget = false // not before the paths turned out to be there
+    for await (const entries of walkTree(tree, paths, load)) {
+      if (!madeTarget) this.#makeTarget()
+      madeTarget = true
       for (const entry of entries) await this.#take(entry)
       throwIfAborted(signal)
       if (this.#plan.files >= WINDOW_FILES || this.#plan.bytes >= WINDOW_BYTES) await this.#runPlan()
     }
+    if (!madeTarget) this.#makeTarget()
     await this.#runPlan()
     for (const directory of this.#directories.reverse()) this.#finishDirectory(directory)
   }
