@@ -232,7 +232,8 @@ class Restore {
       gid,
       mtimeNs,
       sizeBytes,
-      whole: jobsLeft === 1 && !failed && !this.#shared.has(systemPath),
+      whole: jobsLeft === 1 && !this.#shared.has(systemPath),
+      failed,
     }))
     const transfer =
       bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer as ArrayBuffer] : []
