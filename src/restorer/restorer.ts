@@ -23,6 +23,7 @@ import {
   removeFile,
   setMode,
   setOwner,
+  statFile,
   truncateFile,
 } from '../platform/files.ts'
 import { setTimes } from '../platform/native.ts'
@@ -114,6 +115,7 @@ class Restore {
     const { target } = this.#options
     try {
       makeDirectories(target)
+      statFile(`${target}/.`) // a file is no target, a symlink to a directory is
     } catch (error) {
       throw new CairnError(
         'TARGET_FAILED',
