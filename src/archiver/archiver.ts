@@ -28,6 +28,8 @@ export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 's' | 'f' | 'c' | 
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface ArchiveObserver {
   entry(status: EntryStatus, entry: SourceEntry): void
+  /** So many more bytes of a large file are read, whose `entry` comes when it is read wholly. */
+  bytes(entry: SourceEntry, count: number): void
   /** An entry could not be read. */
   issue(issue: SourceIssue): void
 }
@@ -104,10 +106,14 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
       pending.node = nodeOf(entry, undefined)
       return pending
     }
-    dispatcher.read(entry, (read) => {
-      pending.node = finishFile(entry, found, read, saveTree, observer)
-      if (read.changed) pending.stamp = undefined
-    })
+    dispatcher.read(
+      entry,
+      (read) => {
+        pending.node = finishFile(entry, found, read, saveTree, observer)
+        if (read.changed) pending.stamp = undefined
+      },
+      (bytes) => observer.bytes(entry, bytes),
+    )
     return pending
   }
 

@@ -91,10 +91,13 @@ export class Dispatcher {
     this.#table.reserve(this.#pool.size * CHUNKS_A_TASK + 1)
   }
 
-  /** Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. */
-  read(file: FileToRead, done: (read: ReadFile) => void): void {
+  /**
+   * Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. `onBytes` is told of every
+   * range of a large file, so that people see that it goes on.
+   */
+  read(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
-      this.#readRanges(file, done)
+      this.#readRanges(file, done, onBytes)
       return
     }
     this.#batch.push({ file, done })
@@ -140,7 +143,7 @@ export class Dispatcher {
     )
   }
 
-  #readRanges(file: FileToRead, done: (read: ReadFile) => void): void {
+  #readRanges(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     const results: (ArchiveResult | undefined)[] = []
     let ended = false
     const range = (offset: number): Task => {
@@ -154,6 +157,7 @@ export class Dispatcher {
         },
         finished: (result) => {
           results[place] = result
+          onBytes(refBytes(result.refs))
           if (result.failures.length > 0) ended = true
           if (ended && results.every((result) => result !== undefined)) done(joinRanges(results))
         },
@@ -225,6 +229,13 @@ function joinRanges(results: readonly ArchiveResult[]): ReadFile {
     changed: results.some(({ changed }) => changed[0] === 1),
     failure: results.flatMap(({ failures }) => failures)[0],
   }
+}
+
+function refBytes(refs: Uint8Array): number {
+  const view = new DataView(refs.buffer, refs.byteOffset)
+  let bytes = 0
+  for (let offset = 32; offset < refs.length; offset += REF_BYTES) bytes += view.getUint32(offset, true)
+  return bytes
 }
 
 function decodeRefs(refs: Uint8Array, first: number, end: number): ChunkRef[] {

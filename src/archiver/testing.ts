@@ -58,6 +58,7 @@ export async function archiveInto(
       workers: 1, // starting a thread takes longer than most of these runs
       observer: {
         entry: (status, { path }) => entries.push(`${status} ${path}`),
+        bytes: () => undefined,
         issue: ({ code, path }) => issues.push(`${code} ${path}`),
       },
       ...options,

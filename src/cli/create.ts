@@ -75,6 +75,7 @@ async function run(context: CommandContext, values: string[], options: CreateCom
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
       listEntries: report.listsEntries,
+      countAhead: output.interactive && !output.settings.quiet,
       onEvent: report.onEvent,
     })
   } finally {

@@ -10,7 +10,7 @@ import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
 import { readAhead } from '../sources/read-ahead.ts'
-import type { SourceEntry, SourceIssue } from '../sources/source.ts'
+import type { Source, SourceEntry, SourceIssue, SourceTotals } from '../sources/source.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import {
   type CreateStats,
@@ -29,7 +29,7 @@ export type CreateEvent =
       readonly type: 'progress'
       readonly filesDone: number
       readonly bytesDone: number
-      /** Totals as far as known: those of the parent snapshot; `undefined` for a first backup. */
+      /** Totals as far as known: those of the parent snapshot, or of `countAhead` once it is done. */
       readonly filesTotal: number | undefined
       readonly bytesTotal: number | undefined
       readonly issues: number
@@ -56,6 +56,8 @@ export interface CreateOptions {
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
+  /** Count the source in a thread of its own when no parent snapshot tells the totals: for people who watch the progress. */
+  readonly countAhead?: boolean | undefined
   /** Send an `entry` event per entry. */
   readonly listEntries?: boolean | undefined
   readonly onEvent?: ((event: CreateEvent) => void) | undefined
@@ -91,7 +93,7 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
         options,
         repository,
         session,
-        paths: source.paths,
+        source,
         entries,
         counter,
         startedAtMs,
@@ -108,19 +110,25 @@ interface Run {
   readonly options: CreateOptions
   readonly repository: Repository
   readonly session: WriteSession
-  readonly paths: readonly string[]
+  readonly source: Source
   readonly entries: AsyncIterable<SourceEntry[]>
   readonly counter: Counter
   readonly startedAtMs: number
 }
 
 async function runSession(run: Run): Promise<CreateResult> {
-  const { access, options, repository, session, paths, entries, counter, startedAtMs } = run
+  const { access, options, repository, session, source, entries, counter, startedAtMs } = run
+  const { paths } = source
   const clock = access.clock ?? systemClock
   const name = await claimName(session, options)
   const snapshots = await loadSnapshots(repository, access)
   const parent = findParent(snapshots, hostName(), paths)
-  counter.parent = parent
+  counter.totals = parent && { files: filesOf(parent), bytes: parent.stats.originalBytes }
+  await using counting = options.countAhead && !parent ? source.count?.() : undefined
+  counting?.totals.then(
+    (totals) => (counter.totals = totals),
+    () => undefined, // totals are for people who watch; the walk itself reports what is wrong
+  )
   const archived = await archive({
     entries,
     keys: repository.keys,
@@ -193,8 +201,8 @@ class Counter implements ArchiveObserver {
   readonly #options: CreateOptions
   readonly #clock: { now(): number }
   #lastProgressMs = 0
-  /** Its totals are what the run will about come to. */
-  parent: Snapshot | undefined
+  /** What the run will about come to. */
+  totals: SourceTotals | undefined
   issues = 0
   #filesNew = 0
   #filesChanged = 0
@@ -202,6 +210,9 @@ class Counter implements ArchiveObserver {
   #directories = 0
   #otherEntries = 0
   #bytes = 0
+  /** Bytes of large files that are not read wholly yet: together, and each. */
+  #bytesAhead = 0
+  readonly #partlyRead = new Map<string, number>()
 
   constructor(options: CreateOptions, clock: { now(): number }) {
     this.#options = options
@@ -229,20 +240,33 @@ class Counter implements ArchiveObserver {
     else if (status === 'd') this.#directories++
     else if (status !== 'E') this.#otherEntries++
     if (type === 'file' && status !== 'E') this.#bytes += sizeBytes
+    this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
+    this.#partlyRead.delete(path)
     const { onEvent, listEntries } = this.#options
-    if (!onEvent) return
-    if (listEntries) onEvent({ type: 'entry', status, path, sizeBytes })
+    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
+    this.#progress(path)
+  }
+
+  bytes({ path }: { path: string }, count: number): void {
+    this.#partlyRead.set(path, (this.#partlyRead.get(path) ?? 0) + count)
+    this.#bytesAhead += count
+    this.#progress(path)
+  }
+
+  #progress(currentPath: string): void {
+    const { onEvent } = this.#options
     const now = this.#clock.now()
-    if (now - this.#lastProgressMs < PROGRESS_MS) return
+    // Either way round: a clock may jump back.
+    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
     this.#lastProgressMs = now
     onEvent({
       type: 'progress',
       filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
-      bytesDone: this.#bytes,
-      filesTotal: this.parent && filesOf(this.parent),
-      bytesTotal: this.parent?.stats.originalBytes,
+      bytesDone: this.#bytes + this.#bytesAhead,
+      filesTotal: this.totals?.files,
+      bytesTotal: this.totals?.bytes,
       issues: this.issues,
-      currentPath: path,
+      currentPath,
     })
   }
 

@@ -65,7 +65,7 @@ class OpenBatch {
   constructor(job: RestoreJob, mayChown: boolean) {
     this.#files = job.files
     this.#mayChown = mayChown
-    this.#state = job.files.map((file) => (file.whole ? 'new' : 'made'))
+    this.#state = job.files.map((file) => (file.failed ? 'failed' : file.whole ? 'new' : 'made'))
     this.#writesLeft = job.files.map(() => 0)
     for (const segment of job.segments)
       for (const file of segment.files) this.#writesLeft[file] = (this.#writesLeft[file] ?? 0) + 1
@@ -133,7 +133,7 @@ class OpenBatch {
 }
 
 /** Owner before mode, since changing the owner clears setuid and setgid; times last, since everything else changes them. */
-export function finishFile(fd: number, file: Omit<FileToWrite, 'whole'>, mayChown: boolean): void {
+export function finishFile(fd: number, file: Omit<FileToWrite, 'whole' | 'failed'>, mayChown: boolean): void {
   if (mayChown) setOwner(fd, file.uid, file.gid)
   setMode(fd, file.mode)
   setOpenFileTimes(fd, file.mtimeNs, file.mtimeNs)

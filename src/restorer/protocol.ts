@@ -36,6 +36,8 @@ export interface FileToWrite {
   readonly sizeBytes: number
   /** All of the file is in this job: the worker makes and finishes it. Otherwise it is there already and stays open-ended. */
   readonly whole: boolean
+  /** Something went wrong with it earlier, or another file is in its place: nothing is written. */
+  readonly failed: boolean
 }
 
 export interface RestoreResult {

@@ -23,6 +23,7 @@ import {
   removeFile,
   setMode,
   setOwner,
+  statFile,
   truncateFile,
 } from '../platform/files.ts'
 import { setTimes } from '../platform/native.ts'
@@ -45,7 +46,8 @@ export interface RestoreIssue {
 export interface RestoreObserver {
   /** An entry is restored, but for directories' metadata. */
   entry(path: string, node: Pick<TreeNode, 'type' | 'sizeBytes'>): void
-  bytes(count: number): void
+  /** So many more bytes are written, the last of them to `path`. */
+  bytes(count: number, path: string): void
   issue(issue: RestoreIssue): void
 }
 
@@ -98,15 +100,15 @@ class Restore {
   async run(): Promise<void> {
     const { repository, tree, paths, signal } = this.#options
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
-    const walk = walkTree(tree, paths, load)
-    let isFirst = true
-    for await (const entries of walk) {
-      if (isFirst) this.#makeTarget() // not before it is known that there is something to restore
-      isFirst = false
+    let madeTarget = false // not before the paths turned out to be there
+    for await (const entries of walkTree(tree, paths, load)) {
+      if (!madeTarget) this.#makeTarget()
+      madeTarget = true
       for (const entry of entries) await this.#take(entry)
       throwIfAborted(signal)
       if (this.#plan.files >= WINDOW_FILES || this.#plan.bytes >= WINDOW_BYTES) await this.#runPlan()
     }
+    if (!madeTarget) this.#makeTarget()
     await this.#runPlan()
     for (const directory of this.#directories.reverse()) this.#finishDirectory(directory)
   }
@@ -115,6 +117,7 @@ class Restore {
     const { target } = this.#options
     try {
       makeDirectories(target)
+      statFile(`${target}/.`) // a file is no target, a symlink to a directory is
     } catch (error) {
       throw new CairnError(
         'TARGET_FAILED',
@@ -233,12 +236,13 @@ class Restore {
       gid,
       mtimeNs,
       sizeBytes,
-      whole: jobsLeft === 1 && !failed && !this.#shared.has(systemPath),
+      whole: jobsLeft === 1 && !this.#shared.has(systemPath),
+      failed,
     }))
     const transfer =
       bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer as ArrayBuffer] : []
     const result = await this.#pool.run(worker, { pack, header, bytes, offset, segments, files }, { transfer })
-    this.#options.observer.bytes(result.bytes)
+    this.#options.observer.bytes(result.bytes, job.files.at(-1)?.path ?? '')
     const failures = new Map(result.failures.map((failure) => [failure.file, failure]))
     for (const [i, file] of job.files.entries()) this.#fileDone(file, failures.get(i))
   }

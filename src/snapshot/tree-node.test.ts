@@ -135,6 +135,16 @@ describe('encodeNode() and decodeNode()', () => {
     }
   })
 
+  it('refuse a tree on anything but a directory, and content on anything but a file', () => {
+    const tree = Buffer.concat([Buffer.of(5, 32), Buffer.alloc(32)])
+    const content = Buffer.of(4, 1, 0)
+    for (const type of [1, 3, 4, 5, 6])
+      assert.throws(() => decode(craft(Buffer.from('x'), type, tree)), { code: 'DATA_CORRUPT', message: /has a tree/ })
+    for (const type of [3, 4, 5, 6])
+      assert.throws(() => decode(craft(Buffer.from('x'), type, content)), { code: 'DATA_CORRUPT', message: /content/ })
+    assert.throws(() => decode(craft(Buffer.from('x'), 2, Buffer.concat([content, tree]))), { code: 'DATA_CORRUPT' })
+  })
+
   it('end in DATA_CORRUPT, or in another node, for every truncation and every flipped bit', () => {
     fc.assert(
       fc.property(anyNode, (node) => {

@@ -170,6 +170,9 @@ export function decodeNode(reader: ByteReader, what: string): TreeNode {
   }
   reader.leave(outer)
   if (type === 'dir' && !node.tree) throw reader.corrupt(`the directory ${JSON.stringify(name)} has no tree`)
+  // A symlink that has a tree would be restored as a symlink, and what the tree holds through it.
+  if (type !== 'dir' && node.tree) throw reader.corrupt(`${JSON.stringify(name)} has a tree and is no directory`)
+  if (type !== 'file' && node.content) throw reader.corrupt(`${JSON.stringify(name)} has content and is no file`)
   return node
 }
 

@@ -49,4 +49,17 @@ export interface Source {
   readonly paths: readonly string[]
   /** Walks once. Goes on after issues. */
   entries(onIssue: (issue: SourceIssue) => void, options?: AbortOptions): AsyncIterable<SourceEntry[]>
+  /** Counts what a walk would find, in a thread of its own, until it is done or disposed of. A stream has no such thing. */
+  count?(): SourceCount
+}
+
+export interface SourceTotals {
+  /** Regular files, and the bytes in them. */
+  readonly files: number
+  readonly bytes: number
+}
+
+export interface SourceCount extends AsyncDisposable {
+  /** Rejects when counting was disposed of first. */
+  readonly totals: Promise<SourceTotals>
 }
