@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { ByteReader, ByteWriter } from '../src/base/binary.ts'
-import { asChunkId } from '../src/base/ids.ts'
+import { type SessionId, asChunkId } from '../src/base/ids.ts'
 import { createChunker } from '../src/chunker/chunker.ts'
 import { DEFAULT_CHUNKER_PARAMS, MAX_CHUNK_BYTES, validateChunkerParams } from '../src/chunker/params.ts'
 import { feed, testBytes } from '../src/chunker/testing.ts'
@@ -16,7 +16,7 @@ import { HEARTBEAT_MS, SILENCE_MS } from '../src/repository/sessions/open-sessio
 import { keysOf, newTestRepository, saveChunks } from '../src/repository/testing.ts'
 import { WriteSession } from '../src/repository/write-session.ts'
 import { TREE_CHUNK_KINDS, TREE_CHUNK_VERSION } from '../src/snapshot/content.ts'
-import { type Snapshot, encodeSnapshot } from '../src/snapshot/snapshot.ts'
+import { type Snapshot, decodeSnapshot, encodeSnapshot } from '../src/snapshot/snapshot.ts'
 import { NODE_TYPES, encodeNode } from '../src/snapshot/tree-node.ts'
 
 /* docs/format.md is normative. Its tables are read here and compared with the code, so that neither can drift. */
@@ -213,6 +213,17 @@ describe('docs/format.md', () => {
     }
     const { snapshot: record } = encodeSnapshot(snapshot as Snapshot)
     assert.deepEqual(namesAfter('**Commit register**').sort(), Object.keys(record as object).sort())
+
+    const row = tableAfter('**Commit register**', 'field | value').find(([name]) => name === '`stats`')
+    const counters = Array.from(row?.[1]?.matchAll(/`(\w+)`/g) ?? [], ([, name = '']) => name)
+    const decode = (names: readonly string[]): unknown =>
+      decodeSnapshot({
+        session: snapshot.id as SessionId,
+        value: { snapshot: { ...(record as object), stats: Object.fromEntries(names.map((name, i) => [name, i])) } },
+      })?.stats
+    assert.deepEqual(decode(counters), Object.fromEntries(counters.map((name, i) => [name, i])))
+    for (const left of counters)
+      assert.throws(() => decode(counters.filter((name) => name !== left)), { code: 'DATA_CORRUPT' }, left)
   })
 
   it('numbers the tags of nodes', () => {
