@@ -99,7 +99,8 @@ class Restore {
     const { repository, tree, paths, signal } = this.#options
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
     let madeTarget = false // not before the paths turned out to be there
-    for await (const entries of walkTree(tree, paths, load)) {
+    const onUnreadable = (path: string, error: unknown): void => this.#damaged(path, error)
+    for await (const entries of walkTree(tree, paths, load, { onUnreadable })) {
       if (!madeTarget) this.#makeTarget()
       madeTarget = true
       for (const entry of entries) await this.#take(entry)
@@ -134,8 +135,7 @@ class Restore {
       else if (node.type === 'symlink') this.#makeSymlink(entry, systemPath)
       else this.#issue(path, `restoring a ${node.type} is not supported by this version`, 'SKIPPED')
     } catch (error) {
-      if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'NOT_FOUND'))
-        this.#issue(path, error.message, 'DATA_CORRUPT')
+      if (isCairnError(error)) this.#damaged(path, error)
       else this.#targetIssue(path, error)
       if (node.type === 'dir') entry.skip()
     }
@@ -293,6 +293,12 @@ class Restore {
     } catch (error) {
       this.#targetIssue(path, error)
     }
+  }
+
+  /** Stored data that is damaged or missing costs the entry that needs it; any other error ends the run. */
+  #damaged(path: string, error: unknown): void {
+    if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+    this.#issue(path, error.message, 'DATA_CORRUPT')
   }
 
   #targetIssue(path: string, error: unknown): void {
