@@ -21,18 +21,15 @@ import {
   makeSymlink,
   openForWriting,
   removeFile,
-  setMode,
-  setOwner,
   statFile,
   truncateFile,
 } from '../platform/files.ts'
-import { setTimes } from '../platform/native.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
 import { type ChunkAddress, type Repository, getPackRange } from '../repository/repository.ts'
 import { type ChunkRef, readContent, readInlineContent } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { type TreeEntry, walkTree } from '../snapshot/tree-walk.ts'
-import { finishFile } from './file-writer.ts'
+import { setMetadata } from './file-writer.ts'
 import { type PlannedFile, type PlannedJob, RestorePlan } from './plan.ts'
 import type { RestoreInit, RestoreJob, RestoreResult } from './protocol.ts'
 
@@ -155,8 +152,8 @@ class Restore {
 
   #makeSymlink({ node, path }: TreeEntry, systemPath: string): void {
     makeSymlink(node.linkTarget ?? '', systemPath)
-    if (this.#mayChown) setOwner(systemPath, node.uid, node.gid)
-    setTimes(systemPath, node.mtimeNs, node.mtimeNs)
+    const { uid, gid, mtimeNs } = node
+    setMetadata(systemPath, { uid, gid, mtimeNs }, this.#mayChown)
     this.#options.observer.entry(path, node)
   }
 
@@ -275,8 +272,11 @@ class Restore {
       if (shared && file.failed) removeFile(file.systemPath)
       else if (shared) {
         const fd = openForWriting(file.systemPath)
-        finishFile(fd, file, this.#mayChown)
-        closeFile(fd)
+        try {
+          setMetadata(fd, file, this.#mayChown)
+        } finally {
+          closeFile(fd)
+        }
       }
     } catch (error) {
       file.failed = true
@@ -287,9 +287,7 @@ class Restore {
 
   #finishDirectory({ systemPath, path, node }: { systemPath: string; path: string; node: TreeNode }): void {
     try {
-      if (this.#mayChown) setOwner(systemPath, node.uid, node.gid)
-      setMode(systemPath, node.mode)
-      setTimes(systemPath, node.mtimeNs, node.mtimeNs)
+      setMetadata(systemPath, node, this.#mayChown)
     } catch (error) {
       this.#targetIssue(path, error)
     }
