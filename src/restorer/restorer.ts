@@ -93,6 +93,16 @@ class Restore {
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#restore()
+    } catch (error) {
+      // Half a file must not pass for a file, nor be in the way of the next try.
+      for (const systemPath of this.#shared) removeIfThere(systemPath)
+      throw error
+    }
+  }
+
+  async #restore(): Promise<void> {
     const { repository, tree, paths, signal } = this.#options
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
     let madeTarget = false // not before the paths turned out to be there
@@ -189,18 +199,24 @@ class Restore {
     const jobs = this.#plan.take()
     for (const job of jobs) for (const file of job.files) if (file.jobsLeft > 1) this.#makeShared(file)
     const next = jobs[Symbol.iterator]()
+    // After a failure, jobs that run are waited for: each then has written its files whole, or removed them.
     await Promise.all(Array.from({ length: this.#pool.size }, (_, worker) => this.#work(worker, next)))
+    if (this.#failure) throw this.#failure.error
   }
 
   async #work(worker: number, jobs: Iterator<PlannedJob>): Promise<void> {
-    let ahead = this.#fetchNext(jobs)
-    for (;;) {
-      const fetched = await ahead
-      if (!fetched) return
-      ahead = this.#fetchNext(jobs)
-      ahead.catch(() => undefined) // awaited in the next turn
-      throwIfAborted(this.#options.signal)
-      await this.#runJob(worker, fetched.job, fetched.bytes)
+    try {
+      let ahead = this.#fetchNext(jobs)
+      for (;;) {
+        const fetched = await ahead
+        if (!fetched || this.#failure) return
+        ahead = this.#fetchNext(jobs)
+        ahead.catch(() => undefined) // awaited in the next turn
+        throwIfAborted(this.#options.signal)
+        await this.#runJob(worker, fetched.job, fetched.bytes)
+      }
+    } catch (error) {
+      this.#failure ??= { error }
     }
   }
 
@@ -241,6 +257,9 @@ class Restore {
     const failures = new Map(result.failures.map((failure) => [failure.file, failure]))
     for (const [i, file] of job.files.entries()) this.#fileDone(file, failures.get(i))
   }
+
+  /** What ended the run first. */
+  #failure: { readonly error: unknown } | undefined
 
   /** Files that several jobs write to; made before the first, finished after the last. */
   readonly #shared = new Set<string>()
@@ -319,6 +338,14 @@ class Restore {
 
   #issue(path: string, message: string, code: string): void {
     this.#options.observer.issue({ path, message, code })
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    removeFile(path)
+  } catch {
+    // the error that ended the run says more
   }
 }
 
