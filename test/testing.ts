@@ -44,6 +44,18 @@ export function hasCommand(command: string, ...args: string[]): boolean {
   return spawnSync(command, args).status === 0
 }
 
+/** A command that runs another one as a user without rights; who it is. */
+export const NOBODY = 65534
+export const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
+
+/** Whether that works here and the user can read this checkout. */
+export const CAN_BE_NOBODY = IS_ROOT && runsAsNobody()
+
+function runsAsNobody(): boolean {
+  const [command = '', ...args] = AS_NOBODY
+  return hasCommand(command, ...args, process.execPath, new URL('../src/base/ids.ts', import.meta.url).pathname)
+}
+
 /**
  * An hour ahead: files made just now look old to a run with this clock, so it trusts their times. (A run does not trust what
  * changed within two seconds before it.)
@@ -151,13 +163,14 @@ export function issuesOf(events: readonly (CreateEvent | ExtractEvent)[]): strin
 const SCRIPT_HEAD = `
 import { createSnapshot } from ${JSON.stringify(new URL('../src/operations/create.ts', import.meta.url).href)}
 import { extractSnapshot } from ${JSON.stringify(new URL('../src/operations/extract.ts', import.meta.url).href)}
+import { digestTree } from ${JSON.stringify(new URL('tree-digest.ts', import.meta.url).href)}
 const [, input] = process.argv
 const given = JSON.parse(input)
 const access = { ...given, askPassphrase: async () => undefined, clock: { now: () => Date.now() + (given.aheadMs ?? 0) } }
 const print = (value) => console.log(JSON.stringify(value, (_, v) => typeof v === 'bigint' ? String(v) : v))
 `
 
-/** Arguments of node that run a module with `createSnapshot`, `extractSnapshot`, `access`, `given` and `print` in scope. */
+/** Arguments of node that run a module with `createSnapshot`, `extractSnapshot`, `digestTree`, `access`, `given` and `print` in scope. */
 export function scriptArgs(code: string, given: object): string[] {
   return ['-e', SCRIPT_HEAD + code, JSON.stringify(given)]
 }
