@@ -11,7 +11,7 @@ import {
   setOwner,
   writeFully,
 } from '../platform/files.ts'
-import { setOpenFileTimes } from '../platform/native.ts'
+import { setOpenFileTimes, setTimes } from '../platform/native.ts'
 import { type SegmentReader, chunkAt } from '../repository/segment-reader.ts'
 import type { FileToWrite, RestoreJob, RestoreResult, SegmentToWrite, WriteFailure } from './protocol.ts'
 
@@ -86,7 +86,7 @@ class OpenBatch {
   }
 
   fail(file: number, message: string, code: string): void {
-    if (this.#state[file] === 'failed') return
+    if (this.#state[file] === 'failed' || this.#state[file] === 'done') return
     this.#close()
     // Half a file must not pass for a file. One that other jobs write to as well is removed when they are done.
     if (this.#state[file] !== 'new' && this.#files[file]?.whole) removeFile(this.#files[file].systemPath)
@@ -123,7 +123,14 @@ class OpenBatch {
   #complete(file: number, fd: number): void {
     const target = this.#files[file] as FileToWrite
     this.#state[file] = 'done'
-    if (target.whole) finishFile(fd, target, this.#mayChown)
+    if (!target.whole) return
+    try {
+      setMetadata(fd, target, this.#mayChown)
+    } catch (error) {
+      // The content is all there: better a file with a wrong owner than none.
+      if (errnoOf(error) === undefined) throw error
+      this.#failures.push({ file, message: describeSystemError(error), code: errnoOf(error) as string })
+    }
   }
 
   #close(): void {
@@ -132,9 +139,32 @@ class OpenBatch {
   }
 }
 
-/** Owner before mode, since changing the owner clears setuid and setgid; times last, since everything else changes them. */
-export function finishFile(fd: number, file: Omit<FileToWrite, 'whole' | 'failed'>, mayChown: boolean): void {
-  if (mayChown) setOwner(fd, file.uid, file.gid)
-  setMode(fd, file.mode)
-  setOpenFileTimes(fd, file.mtimeNs, file.mtimeNs)
+export interface Metadata {
+  /** Absent for symlinks, which have none. */
+  readonly mode?: number
+  readonly uid: number
+  readonly gid: number
+  readonly mtimeNs: bigint
+}
+
+const SETUID_AND_SETGID = 0o6000
+
+/**
+ * Sets what a restored file, directory or symlink has besides its content. Owner before mode, since changing the owner clears
+ * setuid and setgid; times last, since everything else changes them.
+ *
+ * Where the owner cannot be set (FAT, a user namespace), all the rest is set and the error comes after it. Setuid and setgid are
+ * left out then: they were meant for that owner, and would give away the rights of whoever restores.
+ */
+export function setMetadata(target: string | number, { mode, uid, gid, mtimeNs }: Metadata, mayChown: boolean): void {
+  let failure: unknown
+  try {
+    if (mayChown) setOwner(target, uid, gid)
+  } catch (error) {
+    failure = error
+  }
+  if (mode !== undefined) setMode(target, failure === undefined ? mode : mode & ~SETUID_AND_SETGID)
+  if (typeof target === 'number') setOpenFileTimes(target, mtimeNs, mtimeNs)
+  else setTimes(target, mtimeNs, mtimeNs)
+  if (failure !== undefined) throw failure
 }

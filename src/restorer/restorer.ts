@@ -21,18 +21,15 @@ import {
   makeSymlink,
   openForWriting,
   removeFile,
-  setMode,
-  setOwner,
   statFile,
   truncateFile,
 } from '../platform/files.ts'
-import { setTimes } from '../platform/native.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
 import { type ChunkAddress, type Repository, getPackRange } from '../repository/repository.ts'
 import { type ChunkRef, readContent, readInlineContent } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { type TreeEntry, walkTree } from '../snapshot/tree-walk.ts'
-import { finishFile } from './file-writer.ts'
+import { setMetadata } from './file-writer.ts'
 import { type PlannedFile, type PlannedJob, RestorePlan } from './plan.ts'
 import type { RestoreInit, RestoreJob, RestoreResult } from './protocol.ts'
 
@@ -98,10 +95,21 @@ class Restore {
   }
 
   async run(): Promise<void> {
+    try {
+      await this.#restore()
+    } catch (error) {
+      // Half a file must not pass for a file, nor be in the way of the next try.
+      for (const systemPath of this.#shared) removeIfThere(systemPath)
+      throw error
+    }
+  }
+
+  async #restore(): Promise<void> {
     const { repository, tree, paths, signal } = this.#options
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, { signal })
     let madeTarget = false // not before the paths turned out to be there
-    for await (const entries of walkTree(tree, paths, load)) {
+    const onUnreadable = (path: string, error: unknown): void => this.#damaged(path, error)
+    for await (const entries of walkTree(tree, paths, load, { onUnreadable })) {
       if (!madeTarget) this.#makeTarget()
       madeTarget = true
       for (const entry of entries) await this.#take(entry)
@@ -136,8 +144,7 @@ class Restore {
       else if (node.type === 'symlink') this.#makeSymlink(entry, systemPath)
       else this.#issue(path, `restoring a ${node.type} is not supported by this version`, 'SKIPPED')
     } catch (error) {
-      if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'NOT_FOUND'))
-        this.#issue(path, error.message, 'DATA_CORRUPT')
+      if (isCairnError(error)) this.#damaged(path, error)
       else this.#targetIssue(path, error)
       if (node.type === 'dir') entry.skip()
     }
@@ -157,8 +164,8 @@ class Restore {
 
   #makeSymlink({ node, path }: TreeEntry, systemPath: string): void {
     makeSymlink(node.linkTarget ?? '', systemPath)
-    if (this.#mayChown) setOwner(systemPath, node.uid, node.gid)
-    setTimes(systemPath, node.mtimeNs, node.mtimeNs)
+    const { uid, gid, mtimeNs } = node
+    setMetadata(systemPath, { uid, gid, mtimeNs }, this.#mayChown)
     this.#options.observer.entry(path, node)
   }
 
@@ -194,18 +201,24 @@ class Restore {
     const jobs = this.#plan.take()
     for (const job of jobs) for (const file of job.files) if (file.jobsLeft > 1) this.#makeShared(file)
     const next = jobs[Symbol.iterator]()
+    // After a failure, jobs that run are waited for: each then has written its files whole, or removed them.
     await Promise.all(Array.from({ length: this.#pool.size }, (_, worker) => this.#work(worker, next)))
+    if (this.#failure) throw this.#failure.error
   }
 
   async #work(worker: number, jobs: Iterator<PlannedJob>): Promise<void> {
-    let ahead = this.#fetchNext(jobs)
-    for (;;) {
-      const fetched = await ahead
-      if (!fetched) return
-      ahead = this.#fetchNext(jobs)
-      ahead.catch(() => undefined) // awaited in the next turn
-      throwIfAborted(this.#options.signal)
-      await this.#runJob(worker, fetched.job, fetched.bytes)
+    try {
+      let ahead = this.#fetchNext(jobs)
+      for (;;) {
+        const fetched = await ahead
+        if (!fetched || this.#failure) return
+        ahead = this.#fetchNext(jobs)
+        ahead.catch(() => undefined) // awaited in the next turn
+        throwIfAborted(this.#options.signal)
+        await this.#runJob(worker, fetched.job, fetched.bytes)
+      }
+    } catch (error) {
+      this.#failure ??= { error }
     }
   }
 
@@ -247,6 +260,9 @@ class Restore {
     for (const [i, file] of job.files.entries()) this.#fileDone(file, failures.get(i))
   }
 
+  /** What ended the run first. */
+  #failure: { readonly error: unknown } | undefined
+
   /** Files that several jobs write to; made before the first, finished after the last. */
   readonly #shared = new Set<string>()
 
@@ -277,8 +293,11 @@ class Restore {
       if (shared && file.failed) removeFile(file.systemPath)
       else if (shared) {
         const fd = openForWriting(file.systemPath)
-        finishFile(fd, file, this.#mayChown)
-        closeFile(fd)
+        try {
+          setMetadata(fd, file, this.#mayChown)
+        } finally {
+          closeFile(fd)
+        }
       }
     } catch (error) {
       file.failed = true
@@ -289,12 +308,16 @@ class Restore {
 
   #finishDirectory({ systemPath, path, node }: { systemPath: string; path: string; node: TreeNode }): void {
     try {
-      if (this.#mayChown) setOwner(systemPath, node.uid, node.gid)
-      setMode(systemPath, node.mode)
-      setTimes(systemPath, node.mtimeNs, node.mtimeNs)
+      setMetadata(systemPath, node, this.#mayChown)
     } catch (error) {
       this.#targetIssue(path, error)
     }
+  }
+
+  /** Stored data that is damaged or missing costs the entry that needs it; any other error ends the run. */
+  #damaged(path: string, error: unknown): void {
+    if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+    this.#issue(path, error.message, 'DATA_CORRUPT')
   }
 
   #targetIssue(path: string, error: unknown): void {
@@ -317,6 +340,14 @@ class Restore {
 
   #issue(path: string, message: string, code: string): void {
     this.#options.observer.issue({ path, message, code })
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    removeFile(path)
+  } catch {
+    // the error that ended the run says more
   }
 }
 

@@ -111,6 +111,25 @@ describe('walkTree()', () => {
     assert.deepEqual(seen, ['empty', 'etc', 'etc/hosts', 'etc/ssh', 'file', 'home', 'home/u'])
   })
 
+  it('goes on behind a directory that cannot be read, if asked to, but not without the root', async () => {
+    const damaged = new MemoryChunks()
+    const inner = saveTree(damaged, { gone: 'x' })
+    const tree = saveTree(damaged, { a: { b: { type: 'dir', tree: inner }, c: 'c' }, d: 'd' })
+    damaged.lose(inner)
+    const unreadable: string[] = []
+    const onUnreadable = (path: string): void => void unreadable.push(path)
+    const entries = await collect(walkTree(tree, [], damaged.load, { onUnreadable }))
+    assert.deepEqual(
+      entries.flat().map(({ path }) => path),
+      ['a', 'a/b', 'a/c', 'd'],
+    )
+    assert.deepEqual(unreadable, ['a/b'])
+    await assert.rejects(collect(walkTree(tree, [], damaged.load)), { code: 'NOT_FOUND' })
+    damaged.lose(tree)
+    await assert.rejects(collect(walkTree(tree, [], damaged.load, { onUnreadable })), { code: 'NOT_FOUND' })
+    assert.deepEqual(unreadable, ['a/b'])
+  })
+
   it('goes deeper than the stack of a recursive function would', async () => {
     const deep = new MemoryChunks()
     let literal: Record<string, unknown> = {}

@@ -14,13 +14,26 @@ export interface TreeEntry {
   skip(): void
 }
 
+export interface WalkOptions {
+  /**
+   * Called when a directory below the root, already yielded, cannot be read (to its end); the walk goes on behind it. Without
+   * it, and when this function throws, the walk ends with the error.
+   */
+  readonly onUnreadable?: ((path: string, error: unknown) => void) | undefined
+}
+
 /**
  * Walks a tree: each directory before what lies in it, names in order. With `paths`, only what lies at or below them, and the
  * directories on the way there. Yields arrays of entries, each of one directory.
  *
  * @throws {CairnError} `NOT_FOUND` when one of `paths` is not in the tree, before anything is yielded
  */
-export async function* walkTree(tree: ChunkId, paths: readonly string[], load: LoadChunk): AsyncGenerator<TreeEntry[]> {
+export async function* walkTree(
+  tree: ChunkId,
+  paths: readonly string[],
+  load: LoadChunk,
+  options: WalkOptions = {},
+): AsyncGenerator<TreeEntry[]> {
   const wanted = new Wanted()
   if (paths.length === 0) wanted.add([])
   for (const path of paths) {
@@ -28,7 +41,7 @@ export async function* walkTree(tree: ChunkId, paths: readonly string[], load: L
     await requireNode(tree, parts, load, path)
     wanted.add(parts)
   }
-  yield* walkDirectory(tree, '', wanted, load)
+  yield* walkDirectory(tree, '', wanted, load, options)
 }
 
 async function* walkDirectory(
@@ -36,8 +49,9 @@ async function* walkDirectory(
   path: string,
   wanted: Wanted,
   load: LoadChunk,
+  options: WalkOptions,
 ): AsyncGenerator<TreeEntry[]> {
-  for await (const nodes of readTree(tree, load)) {
+  for await (const nodes of readableNodes(tree, path, load, options)) {
     let batch: TreeEntry[] = []
     for (const node of nodes) {
       const below = wanted.below(node.name)
@@ -50,9 +64,23 @@ async function* walkDirectory(
       // Entries go out before the walk goes down, so that directories come before what lies in them.
       yield batch
       batch = []
-      if (!skipped) yield* walkDirectory(node.tree, entry.path, below, load)
+      if (!skipped) yield* walkDirectory(node.tree, entry.path, below, load, options)
     }
     if (batch.length > 0) yield batch
+  }
+}
+
+async function* readableNodes(
+  tree: ChunkId,
+  path: string,
+  load: LoadChunk,
+  { onUnreadable }: WalkOptions,
+): AsyncGenerator<TreeNode[]> {
+  try {
+    yield* readTree(tree, load)
+  } catch (error) {
+    if (!onUnreadable || path === '') throw error
+    onUnreadable(path, error)
   }
 }
 

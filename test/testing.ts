@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after } from 'node:test'
+import { type Clock, systemClock } from '../src/base/clock.ts'
+import { fromRawName } from '../src/base/raw-name.ts'
+import { type CreateEvent, type CreateOptions, type CreateResult, createSnapshot } from '../src/operations/create.ts'
+import {
+  type ExtractEvent,
+  type ExtractOptions,
+  type ExtractResult,
+  extractSnapshot,
+} from '../src/operations/extract.ts'
+import { initRepository } from '../src/operations/init.ts'
+import type { RepositoryAccess } from '../src/operations/repository-access.ts'
+import { digestTree } from './tree-digest.ts'
+
+/** For tests that back up and restore: folders, repositories, and other processes to do it in. */
+
+const root = mkdtempSync(path.join(tmpdir(), 'cairn-test-'))
+chmodSync(root, 0o755) // some tests become another user
+// rm, and not rmSync: what tests leave here has paths longer than a system call takes.
+after(() => execFileSync('rm', ['-rf', root]))
+
+/** A new empty folder, removed when all tests of the file are done. */
+export function newFolder(): string {
+  return mkdtempSync(path.join(root, 'f-'))
+}
+
+/** A name that is not UTF-8, and its bytes. */
+export const LATIN1_NAME = fromRawName(Buffer.from('caf\u00e9 \u00ff', 'latin1'))
+
+export const IS_ROOT = process.geteuid?.() === 0
+
+/** The `skip` option of a test that needs something; where everything has to be tested, the test runs and fails. */
+export function needs(isThere: boolean, reason: string): string | false {
+  return isThere || process.env['CAIRN_TEST_REQUIRE_ALL'] === '1' ? false : reason
+}
+
+/** Whether a command can be run here. */
+export function hasCommand(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args).status === 0
+}
+
+/** A command that runs another one as a user without rights; who it is. */
+export const NOBODY = 65534
+export const AS_NOBODY = ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
+
+/** Whether that works here and the user can read this checkout. */
+export const CAN_BE_NOBODY = IS_ROOT && runsAsNobody()
+
+function runsAsNobody(): boolean {
+  const [command = '', ...args] = AS_NOBODY
+  return hasCommand(command, ...args, process.execPath, new URL('../src/base/ids.ts', import.meta.url).pathname)
+}
+
+/**
+ * An hour ahead: files made just now look old to a run with this clock, so it trusts their times. (A run does not trust what
+ * changed within two seconds before it.)
+ */
+export const LATER_CLOCK: Clock = { now: () => systemClock.now() + 3_600_000 }
+
+export interface TestRepositoryOptions {
+  readonly encryption?: 'keyfile' | 'repokey' | 'none'
+  /** Small chunks by default, so that small files have many. */
+  readonly chunkerParams?: string | undefined
+  readonly clock?: Clock
+}
+
+/** A repository in a folder of its own, and short ways to use it. */
+export class TestRepository {
+  readonly access: RepositoryAccess
+  readonly location: string
+  #snapshots = 0
+
+  private constructor(access: RepositoryAccess) {
+    this.access = access
+    this.location = access.location
+  }
+
+  static async create(options: TestRepositoryOptions = {}): Promise<TestRepository> {
+    const { encryption = 'keyfile', chunkerParams = 'fastcdc,4K,16K,64K', clock = LATER_CLOCK } = options
+    const folder = newFolder()
+    const access = {
+      location: path.join(folder, 'repo'),
+      keyFolder: path.join(folder, 'keys'),
+      askPassphrase: async () => undefined,
+      clock,
+    }
+    // Without a passphrase: deriving a key from one takes longer than most tests.
+    await initRepository({
+      ...access,
+      encryption,
+      passphrase: encryption === 'repokey' ? 'secret' : undefined,
+      chunkerParams,
+    })
+    return new TestRepository(access)
+  }
+
+  /** Backs up paths; events are collected in the result. */
+  async create(
+    paths: readonly string[],
+    options: Partial<CreateOptions> & { access?: Partial<RepositoryAccess> } = {},
+  ): Promise<CreateResult & { events: CreateEvent[] }> {
+    const events: CreateEvent[] = []
+    const name = `snapshot-${++this.#snapshots}`
+    const result = await createSnapshot(
+      { ...this.access, ...options.access },
+      { name, paths, workers: 2, listEntries: true, onEvent: (event) => events.push(event), ...options },
+    )
+    return { ...result, events }
+  }
+
+  /** Restores into a new folder, or `target`; events are collected in `events`, also when it fails. */
+  async extract(
+    options: Partial<ExtractOptions> & { access?: Partial<RepositoryAccess>; events?: ExtractEvent[] } = {},
+  ): Promise<ExtractResult & { target: string; events: ExtractEvent[] }> {
+    const { target = newFolder(), events = [] } = options
+    const result = await extractSnapshot(
+      { ...this.access, ...options.access },
+      {
+        snapshot: 'latest',
+        paths: [],
+        workers: 2,
+        listEntries: true,
+        onEvent: (event) => events.push(event),
+        ...options,
+        target,
+      },
+    )
+    return { ...result, target, events }
+  }
+
+  /** Restores a snapshot and asserts that it is what lies at `source`, an absolute path. */
+  async expectRestored(source: string, snapshot = 'latest'): Promise<void> {
+    const { target, issues } = await this.extract({ snapshot })
+    assert.equal(issues, 0)
+    assert.deepEqual(digestTree(path.join(target, source)), digestTree(source))
+  }
+
+  /** Names of the objects whose keys begin with `prefix`. */
+  objects(prefix: string): string[] {
+    return readdirSync(this.location, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(this.location, path.join(entry.parentPath, entry.name)))
+      .filter((key) => key.startsWith(prefix))
+      .sort()
+  }
+}
+
+/** Status letters by path, of a run with `listEntries`. */
+export function statuses(events: readonly CreateEvent[]): Record<string, string> {
+  return Object.fromEntries(events.flatMap((event) => (event.type === 'entry' ? [[event.path, event.status]] : [])))
+}
+
+/** Issues in short: `CODE path`, sorted. */
+export function issuesOf(events: readonly (CreateEvent | ExtractEvent)[]): string[] {
+  return events.flatMap((event) => (event.type === 'issue' ? [`${event.code} ${event.path}`] : [])).sort()
+}
+
+const SCRIPT_HEAD = `
+import { createSnapshot } from ${JSON.stringify(new URL('../src/operations/create.ts', import.meta.url).href)}
+import { extractSnapshot } from ${JSON.stringify(new URL('../src/operations/extract.ts', import.meta.url).href)}
+import { digestTree } from ${JSON.stringify(new URL('tree-digest.ts', import.meta.url).href)}
+const [, input] = process.argv
+const given = JSON.parse(input)
+const access = { ...given, askPassphrase: async () => undefined, clock: { now: () => Date.now() + (given.aheadMs ?? 0) } }
+const print = (value) => console.log(JSON.stringify(value, (_, v) => typeof v === 'bigint' ? String(v) : v))
+`
+
+/** Arguments of node that run a module with `createSnapshot`, `extractSnapshot`, `digestTree`, `access`, `given` and `print` in scope. */
+export function scriptArgs(code: string, given: object): string[] {
+  return ['-e', SCRIPT_HEAD + code, JSON.stringify(given)]
+}
+
+/** Runs such a module in a process of its own, below `command` when given, and returns what it printed, line by line. */
+export function runScript(code: string, given: object, command: readonly string[] = []): unknown[] {
+  const [program = process.execPath, ...args] = [...command, process.execPath, ...scriptArgs(code, given)]
+  const { stdout, stderr, status, signal } = spawnSync(program, args, { encoding: 'utf8', timeout: 60_000 })
+  assert.equal(status, 0, `exit ${status ?? signal}: ${stderr}`)
+  return stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as unknown)
+}
+
+/** Starts such a module in a process of its own; what it writes can be read from its `stdout`. */
+export function startScript(code: string, given: object): ChildProcess {
+  return spawn(process.execPath, scriptArgs(code, given), { stdio: ['pipe', 'pipe', 'inherit'] })
+}
