@@ -203,7 +203,7 @@ describe('Repository.readChunk()', () => {
           for (const { id, chunk } of saved) assert.ok(Buffer.from(await repository.readChunk(id)).equals(chunk))
         },
       ),
-      { numRuns: 20 },
+      { numRuns: 10 },
     )
   })
 

@@ -189,7 +189,7 @@ describe('loadIndex()', () => {
   })
 
   it('needs at most 45 bytes of memory a chunk, and room for a small run', async () => {
-    const count = 200_000
+    const count = 100_000
     const writer = new PackTableWriter()
     const packs: IndexedPack[] = []
     for (let first = 0; first < count; first += 20_000) {
