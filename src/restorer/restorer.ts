@@ -87,7 +87,11 @@ class Restore {
   readonly #plan = new RestorePlan()
   /** Directories whose metadata comes last, parents before children. */
   readonly #directories: { systemPath: string; path: string; node: TreeNode }[] = []
+  /** Files that several jobs write to; made before the first, finished after the last. */
+  readonly #shared = new Set<string>()
   readonly #mayChown = process.geteuid?.() === 0
+  /** What ended the run first. */
+  #failure: { readonly error: unknown } | undefined
 
   constructor(options: RestoreOptions, pool: WorkerPool<RestoreJob, RestoreResult>) {
     this.#options = options
@@ -175,7 +179,6 @@ class Restore {
     const refs = await this.#refsOf(node, path)
     const addresses = refs.map((ref) => this.#addressOf(ref))
     this.#plan.add(file, refs, addresses)
-    // A huge file alone fills windows: its chunks are planned as they come.
   }
 
   async #refsOf(node: TreeNode, path: string): Promise<readonly ChunkRef[]> {
@@ -259,12 +262,6 @@ class Restore {
     const failures = new Map(result.failures.map((failure) => [failure.file, failure]))
     for (const [i, file] of job.files.entries()) this.#fileDone(file, failures.get(i))
   }
-
-  /** What ended the run first. */
-  #failure: { readonly error: unknown } | undefined
-
-  /** Files that several jobs write to; made before the first, finished after the last. */
-  readonly #shared = new Set<string>()
 
   #makeShared(file: PlannedFile): void {
     if (file.failed || this.#shared.has(file.systemPath)) return
