@@ -102,6 +102,19 @@ describe('createSnapshot()', () => {
     assert.equal(snapshot.stats.addedBytes, 0)
   })
 
+  it('makes the same tree with any number of workers', async () => {
+    const repository = await TestRepository.create({ clock: systemClock })
+    const source = newSource()
+    writeFileSync(`${source}/large`, testBytes('large', 9 << 20))
+    const trees = new Set<string>()
+    for (const workers of [1, 8]) {
+      const { snapshot } = await repository.create([source], { workers })
+      assert.equal(snapshot.stats.filesUnmodified, 0) // all of it was read, since it is so new
+      trees.add(snapshot.tree)
+    }
+    assert.equal(trees.size, 1)
+  })
+
   it('refuses a name that is taken, and leaves nothing behind', async () => {
     const repository = await TestRepository.create()
     const source = newSource()
