@@ -1,5 +1,6 @@
 import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import { type TreeChange, diffTrees } from '../snapshot/diff.ts'
+import { partsOfPath } from '../snapshot/tree-walk.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type EntryInfo, type SnapshotInfo, toEntryInfo, toSnapshotInfo } from './snapshot-info.ts'
 
@@ -30,11 +31,13 @@ export async function diffSnapshots(
     const snapshots = await loadSnapshots(repository, access)
     const old = findSnapshot(snapshots, before)
     const fresh = findSnapshot(snapshots, after)
-    const wanted = paths.map((path) => path.replace(/^\/+|\/+$/g, ''))
+    const wanted = paths.map((path) => partsOfPath(path).join('/'))
+    const isWanted = (path: string): boolean =>
+      wanted.length === 0 || wanted.some((at) => at === '' || path === at || path.startsWith(`${at}/`))
     for await (const change of diffTrees(old.tree, fresh.tree, (id) => repository.readChunk(id, access))) {
       const { path, before: a, after: b } = change
       if ((a ?? b)?.ancestor) continue
-      if (wanted.length > 0 && !wanted.some((prefix) => path === prefix || path.startsWith(`${prefix}/`))) continue
+      if (!isWanted(path)) continue
       await onChange({ ...change, before: a && toEntryInfo(path, a), after: b && toEntryInfo(path, b) })
     }
     return { before: toSnapshotInfo(old, repository.index), after: toSnapshotInfo(fresh, repository.index) }

@@ -37,7 +37,7 @@ export async function* walkTree(
   const wanted = new Wanted()
   if (paths.length === 0) wanted.add([])
   for (const path of paths) {
-    const parts = partsOf(path)
+    const parts = partsOfPath(path)
     await requireNode(tree, parts, load, path)
     wanted.add(parts)
   }
@@ -84,9 +84,10 @@ async function* readableNodes(
   }
 }
 
-/** The names a path consists of. What was decoded as a whole has high bytes escaped in names that are UTF-8 by themselves. */
-function partsOf(path: string): string[] {
+/** The names that a path inside a snapshot consists of; `/`, `.` and an empty path have none and mean all of it. */
+export function partsOfPath(path: string): string[] {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  // What was decoded as a whole has high bytes escaped also in names that are UTF-8 by themselves.
   return path.isWellFormed() ? parts : parts.map((part) => fromRawName(toRawName(part)))
 }
 
