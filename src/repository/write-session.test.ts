@@ -141,6 +141,8 @@ describe('WriteSession', () => {
       kind === 'put' && !key.startsWith('sessions') ? [key.split('/')[0]] : [],
     )
     assert.deepEqual(steps, [...Array<string>(8).fill('packs'), 'index', 'packs', 'packs', 'index'])
+    const numbers = (await keysOf(made.storage, `index/${session.id}-`)).map((key) => key.split('-')[1])
+    assert.deepEqual(numbers, ['0', '1'])
     const repository = await reopen(made)
     await repository.loadIndex()
     for (let i = 0; i < 10 * MAX_CHUNKS; i += 997)

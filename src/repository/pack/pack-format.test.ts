@@ -51,6 +51,18 @@ describe('readPackTable()', () => {
     )
   })
 
+  it('refuses segments without chunks, with too many, and outside the pack', () => {
+    const tables: Record<string, Buffer> = {
+      'without chunks': Buffer.of(100, 0),
+      'with too many chunks': Buffer.concat([Buffer.of(100, 0x81, 0x80, 2), Buffer.alloc((MAX_CHUNKS + 1) * 33, 1)]),
+      'longer than the pack': Buffer.concat([Buffer.of(0xd0, 0x0f, 1), Buffer.alloc(33, 1)]),
+      'no longer than its tag': Buffer.concat([Buffer.of(16, 1), Buffer.alloc(33, 1)]),
+    }
+    for (const [what, bytes] of Object.entries(tables)) {
+      assert.throws(() => Array.from(readPackTable(bytes, 2000, 'pack 12ab')), { code: 'DATA_CORRUPT' }, what)
+    }
+  })
+
   it('answers any bytes with segments inside the pack, or with an error that names it', () => {
     const real = anyTable.map((segments) => {
       const writer = new PackTableWriter()
