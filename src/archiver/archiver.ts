@@ -95,7 +95,7 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
     },
   })
   if (!options.parent) pool.start()
-  const dispatcher = new Dispatcher(pool, table)
+  const dispatcher = new Dispatcher(pool, table, chunker.algorithm === 'fixed' ? chunker.blockBytes : chunker.minBytes)
   const racyFromNs = BigInt(options.startedAtMs) * 1_000_000n - RACY_NS
 
   const takeNode = (entry: SourceEntry, found: ParentNode | undefined): PendingNode => {

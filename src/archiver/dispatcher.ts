@@ -1,5 +1,6 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { asChunkId } from '../base/ids.ts'
+import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
@@ -42,8 +43,6 @@ export type ArchivePool = WorkerPool<ArchiveJob, ArchiveResult, PackToStore, Arr
 /** A batch is sent when its files have this many bytes or it has this many files: long enough that sending costs nothing. */
 const BATCH_BYTES = 4 << 20
 const BATCH_FILES = 256
-/** Chunks one task can add at most; the chunk table always has room for those of every task out there. */
-const CHUNKS_A_TASK = 4096
 
 /**
  * Hands files to worker threads: small ones in batches, large ones in ranges, each range as soon as the one before it is cut.
@@ -52,6 +51,8 @@ const CHUNKS_A_TASK = 4096
 export class Dispatcher {
   readonly #pool: ArchivePool
   readonly #table: ChunkTable
+  /** Chunks one task can add at most; the chunk table always has room for those of every task out there. */
+  readonly #chunksATask: number
   readonly #idle: number[]
   readonly #stats = new Map<number, WriterStats>()
   #batch: Waiting[] = []
@@ -62,9 +63,11 @@ export class Dispatcher {
   #wake: (() => void) | undefined
   #failure: { error: unknown } | undefined
 
-  constructor(pool: ArchivePool, table: ChunkTable) {
+  /** @param minChunkBytes only the last chunk of a file is smaller */
+  constructor(pool: ArchivePool, table: ChunkTable, minChunkBytes: number) {
     this.#pool = pool
     this.#table = table
+    this.#chunksATask = Math.ceil((BATCH_BYTES + RANGE_BYTES + MAX_CHUNK_BYTES) / minChunkBytes) + BATCH_FILES
     // Taken from the end, so that little work stays with few workers, and makes few packs.
     this.#idle = Array.from({ length: pool.size }, (_, i) => pool.size - 1 - i)
   }
@@ -88,7 +91,7 @@ export class Dispatcher {
 
   /** Makes room in the chunk table for what all tasks out there may add; to be called before adding a chunk besides them. */
   makeRoom(): void {
-    this.#table.reserve(this.#pool.size * CHUNKS_A_TASK + 1)
+    this.#table.reserve(this.#pool.size * this.#chunksATask + 1)
   }
 
   /**

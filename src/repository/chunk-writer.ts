@@ -67,7 +67,7 @@ const MAX_PACKS_IN_FLIGHT = 1
  * once each. One writer per thread; memory is one segment plus two packs.
  *
  * `save` never waits. Between chunks callers await `ready()` when it is not `undefined`, so that a slow store slows them down.
- * After an error of the sink every further call throws it.
+ * An error of the sink is thrown by the next `ready` or `flush`, and by every one after it.
  */
 export class ChunkWriter {
   readonly #options: ChunkWriterOptions
