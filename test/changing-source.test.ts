@@ -35,7 +35,7 @@ describe('a file that another process appends to all the time', () => {
       const repository = await TestRepository.create()
       const { events, issues, snapshot } = await repository.create([source])
       const inside = source.slice(1)
-      assert.deepEqual(issuesOf(events), [`CHANGED ${inside}/log`])
+      assert.deepEqual(issuesOf(events), [`CHANGED /${inside}/log`])
       assert.deepEqual([issues, snapshot.incomplete], [1, true])
       assert.deepEqual([statuses(events)[`${inside}/log`], statuses(events)[`${inside}/quiet`]], ['C', 'A'])
 
@@ -78,7 +78,7 @@ describe('a source that cannot be read in full', () => {
       { issues: number; incomplete: boolean; files: number; events: Parameters<typeof issuesOf>[0] },
     ]
     const inside = source.slice(1)
-    assert.deepEqual(issuesOf(result.events), [`EACCES ${inside}/closed`, `EACCES ${inside}/secret`])
+    assert.deepEqual(issuesOf(result.events), [`EACCES /${inside}/closed`, `EACCES /${inside}/secret`])
     assert.deepEqual([result.issues, result.incomplete, result.files], [2, true, 1])
     const { target } = await repository.extract()
     assert.equal(readFileSync(path.join(target, source, 'open'), 'utf8'), 'x')

@@ -31,7 +31,7 @@ describe('the main job', () => {
       await diffSnapshots(repository.access, first.snapshot.id, second.snapshot.id, [], ({ path }) => assert.fail(path))
 
       let listed = 0
-      await listEntries(repository.access, 'latest', FOLDERS, () => void listed++)
+      await listEntries(repository.access, 'latest', FOLDERS, { onEntry: () => void listed++ })
       assert.equal(listed, want.flat().length)
 
       const { target, issues, files } = await repository.extract({ listEntries: false, workers: 2 })

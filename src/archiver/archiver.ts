@@ -15,7 +15,7 @@ import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/ch
 import type { RepositoryKeys } from '../repository/keys.ts'
 import { type LoadChunk, type SaveChunk, encodeContent } from '../snapshot/content.ts'
 import { type TreeNode } from '../snapshot/tree-node.ts'
-import type { Source, SourceEntry, SourceIssue } from '../sources/source.ts'
+import type { SourceEntry, SourceIssue } from '../sources/source.ts'
 import { Comparison, type ParentTree } from './comparison.ts'
 import { Dispatcher, type ReadFile } from './dispatcher.ts'
 import type { ParentNode } from './parent-cursor.ts'
@@ -28,11 +28,15 @@ export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 's' | 'f' | 'c' | 
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface ArchiveObserver {
   entry(status: EntryStatus, entry: SourceEntry): void
-  issue(during: 'scan' | 'read', issue: SourceIssue): void
+  /** So many more bytes of a large file are read, whose `entry` comes when it is read wholly. */
+  bytes(entry: SourceEntry, count: number): void
+  /** An entry could not be read. */
+  issue(issue: SourceIssue): void
 }
 
 export interface ArchiveOptions extends AbortOptions {
-  readonly source: Source
+  /** Entries in the order of `Source.entries`. */
+  readonly entries: AsyncIterable<SourceEntry[]>
   readonly keys: RepositoryKeys
   readonly chunker: ChunkerParams
   readonly compression: Compression
@@ -50,6 +54,8 @@ export interface ArchiveOptions extends AbortOptions {
 export interface Archived {
   readonly tree: ChunkId
   readonly stamps: Uint8Array
+  /** Chunks of the files that were taken over. */
+  readonly chunksTakenOver: number
   /** What was written of file content, and of trees. */
   readonly data: WriterStats
   readonly trees: WriterStats
@@ -70,13 +76,13 @@ const RACY_NS = 2_000_000_000n
  *   nothing refers to them
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
-  const { keys, chunker, compression, table, storePack, source, observer, signal } = options
+  const { keys, chunker, compression, table, storePack, entries, observer, signal } = options
   const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
   const saveTree: SaveChunk = (data) => {
     dispatcher.makeRoom()
     return trees.save(data)
   }
-  const assembly = new TreeAssembly(saveTree)
+  const assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
   const comparison = new Comparison(options.parent, table, options.loadChunk)
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
     url: workerUrl(),
@@ -88,39 +94,48 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
       return { reply, transfer: [reply] }
     },
   })
+  if (!options.parent) pool.start()
   const dispatcher = new Dispatcher(pool, table)
   const racyFromNs = BigInt(options.startedAtMs) * 1_000_000n - RACY_NS
 
   const takeNode = (entry: SourceEntry, found: ParentNode | undefined): PendingNode => {
     const stamp = entry.ctimeNs >= racyFromNs || entry.mtimeNs >= racyFromNs ? undefined : entry
-    const pending: PendingNode = { node: undefined, stamp }
+    const pending: PendingNode = { node: undefined, old: found?.node, stamp }
     if (entry.type !== 'file') {
       observer.entry(STATUS_OF_TYPE[entry.type], entry)
       pending.node = nodeOf(entry, undefined)
       return pending
     }
-    dispatcher.read(entry, (read) => {
-      pending.node = finishFile(entry, found, read, saveTree, observer)
-      if (read.changed) pending.stamp = undefined
-    })
+    dispatcher.read(
+      entry,
+      (read) => {
+        pending.node = finishFile(entry, found, read, saveTree, observer)
+        if (read.changed) pending.stamp = undefined
+      },
+      (bytes) => observer.bytes(entry, bytes),
+    )
     return pending
   }
 
-  const leave = (depth: number): void => {
-    for (let left = comparison.leaveTo(depth); left > 0; left--) assembly.closeDirectory()
+  const leaveTo = async (depth: number): Promise<void> => {
+    while (comparison.depth > depth) assembly.closeDirectory(await comparison.leave())
   }
 
-  for await (const batch of source.entries((issue) => observer.issue('scan', issue), { signal })) {
+  for await (const batch of entries) {
     for (const entry of batch) {
-      leave(entry.depth)
-      const found = await comparison.find(entry)
+      if (comparison.depth > entry.depth) await leaveTo(entry.depth)
+      const finding = comparison.find(entry)
+      const found = finding instanceof Promise ? await finding : finding
       if (entry.type === 'dir') {
         if (!entry.ancestor) observer.entry('d', entry)
-        assembly.openDirectory(nodeOf(entry, undefined))
+        assembly.openDirectory(nodeOf(entry, undefined), found?.node)
         comparison.enter(found)
-      } else if (await comparison.isUnchanged(entry, found)) {
+        continue
+      }
+      const comparing = comparison.isUnchanged(entry, found)
+      if (comparing instanceof Promise ? await comparing : comparing) {
         observer.entry('U', entry)
-        assembly.add({ node: nodeOf(entry, found?.node.content), stamp: entry })
+        assembly.add(takeOver(entry, (found as ParentNode).node))
       } else {
         assembly.add(takeNode(entry, found))
       }
@@ -138,10 +153,10 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   }
   await dispatcher.finish({ signal })
   throwIfAborted(signal)
-  leave(1)
+  await leaveTo(1)
   const root = assembly.finish()
   await trees.flush()
-  return { ...root, data: dispatcher.stats, trees: { ...trees.stats } }
+  return { ...root, chunksTakenOver: comparison.chunks, data: dispatcher.stats, trees: { ...trees.stats } }
 }
 
 const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const
@@ -155,19 +170,32 @@ function finishFile(
   observer: ArchiveObserver,
 ): TreeNode | 'omit' {
   if (failure) {
-    observer.issue('read', { path: entry.path, ...failure })
+    observer.issue({ path: entry.path, systemPath: entry.systemPath, ...failure })
     observer.entry('E', entry)
     return 'omit'
   }
-  if (changed) observer.issue('read', { path: entry.path, message: 'it changed while it was read', code: 'CHANGED' })
+  if (changed)
+    observer.issue({
+      path: entry.path,
+      systemPath: entry.systemPath,
+      message: 'it changed while it was read',
+      code: 'CHANGED',
+    })
   observer.entry(changed ? 'C' : found?.node.type === 'file' ? 'M' : 'A', entry)
   const sizeBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
   return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }
 }
 
+/** An unchanged file: the parent's node itself, unless something beside the content differs. */
+function takeOver(entry: SourceEntry, old: TreeNode): PendingNode {
+  const { mode, uid, gid, user, group } = entry
+  const same = old.mode === mode && old.uid === uid && old.gid === gid && old.user === user && old.group === group
+  return { node: same ? old : nodeOf(entry, old.content), old, stamp: entry }
+}
+
 function nodeOf(entry: SourceEntry, content: Uint8Array | undefined): TreeNode {
   const { name, type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget, ancestor } = entry
-  return {
+  const node: { -readonly [K in keyof TreeNode]: TreeNode[K] } = {
     name,
     type,
     mode,
@@ -177,10 +205,11 @@ function nodeOf(entry: SourceEntry, content: Uint8Array | undefined): TreeNode {
     group,
     sizeBytes,
     mtimeNs,
-    ...(linkTarget !== undefined && { linkTarget }),
-    ...(content && { content }),
-    ...(ancestor && { ancestor }),
   }
+  if (linkTarget !== undefined) node.linkTarget = linkTarget
+  if (content) node.content = content
+  if (ancestor) node.ancestor = ancestor
+  return node
 }
 
 /** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */

@@ -91,10 +91,13 @@ export class Dispatcher {
     this.#table.reserve(this.#pool.size * CHUNKS_A_TASK + 1)
   }
 
-  /** Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. */
-  read(file: FileToRead, done: (read: ReadFile) => void): void {
+  /**
+   * Reads a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. `onBytes` is told of every
+   * range of a large file, so that people see that it goes on.
+   */
+  read(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
-      this.#readRanges(file, done)
+      this.#readRanges(file, done, onBytes)
       return
     }
     this.#batch.push({ file, done })
@@ -133,14 +136,14 @@ export class Dispatcher {
       throwIfAborted(signal) // a single large file is read here from the second range on
     }
     await Promise.all(
-      Array.from({ length: this.#pool.size }, async (_, worker) => {
+      Array.from(this.#stats.keys(), async (worker) => {
         const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
         this.#stats.set(worker, (await this.#pool.run(worker, job)).stats)
       }),
     )
   }
 
-  #readRanges(file: FileToRead, done: (read: ReadFile) => void): void {
+  #readRanges(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     const results: (ArchiveResult | undefined)[] = []
     let ended = false
     const range = (offset: number): Task => {
@@ -154,6 +157,7 @@ export class Dispatcher {
         },
         finished: (result) => {
           results[place] = result
+          onBytes(refBytes(result.refs))
           if (result.failures.length > 0) ended = true
           if (ended && results.every((result) => result !== undefined)) done(joinRanges(results))
         },
@@ -191,14 +195,21 @@ export class Dispatcher {
 }
 
 function toBatch(files: readonly FileToRead[], rangeOffset: number | undefined): FileBatch {
-  return {
+  const batch = {
     paths: files.map((file) => file.systemPath),
-    sizes: Float64Array.from(files, (file) => file.sizeBytes),
-    uids: Float64Array.from(files, (file) => file.uid),
-    mtimesNs: BigInt64Array.from(files, (file) => file.mtimeNs),
-    ctimesNs: BigInt64Array.from(files, (file) => file.ctimeNs),
+    sizes: new Float64Array(files.length),
+    uids: new Float64Array(files.length),
+    mtimesNs: new BigInt64Array(files.length),
+    ctimesNs: new BigInt64Array(files.length),
     rangeOffset,
   }
+  for (const [i, file] of files.entries()) {
+    batch.sizes[i] = file.sizeBytes
+    batch.uids[i] = file.uid
+    batch.mtimesNs[i] = file.mtimeNs
+    batch.ctimesNs[i] = file.ctimeNs
+  }
+  return batch
 }
 
 function deliver(waiting: readonly Waiting[], result: ArchiveResult): void {
@@ -218,6 +229,13 @@ function joinRanges(results: readonly ArchiveResult[]): ReadFile {
     changed: results.some(({ changed }) => changed[0] === 1),
     failure: results.flatMap(({ failures }) => failures)[0],
   }
+}
+
+function refBytes(refs: Uint8Array): number {
+  const view = new DataView(refs.buffer, refs.byteOffset)
+  let bytes = 0
+  for (let offset = 32; offset < refs.length; offset += REF_BYTES) bytes += view.getUint32(offset, true)
+  return bytes
 }
 
 function decodeRefs(refs: Uint8Array, first: number, end: number): ChunkRef[] {

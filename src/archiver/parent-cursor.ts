@@ -20,6 +20,7 @@ export class ParentCursor {
   #next = 0
   #position: number
   #done = false
+  #passedOver = false
 
   constructor(tree: ChunkId, position: number, load: LoadChunk) {
     this.#chunks = readTree(tree, load)
@@ -37,7 +38,14 @@ export class ParentCursor {
       this.#next++
       this.#position += node.type === 'dir' ? (node.leaves ?? 0) : 1
       if (order === 0) return { node, position }
+      this.#passedOver = true
     }
+  }
+
+  /** Whether every node of the directory has been asked for; to be called when the last one has. */
+  async isUsedUp(): Promise<boolean> {
+    while (!this.#done && this.#next === this.#nodes.length) await this.more()
+    return this.#done && !this.#passedOver
   }
 
   async more(): Promise<void> {

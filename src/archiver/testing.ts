@@ -46,7 +46,7 @@ export async function archiveInto(
   const issues: string[] = []
   try {
     const archived = await archive({
-      source,
+      entries: source.entries(({ code, path }) => issues.push(`${code} ${path}`), options),
       keys: repository.keys,
       chunker: repository.config.chunker,
       compression: parseCompression('zstd,1'),
@@ -58,7 +58,8 @@ export async function archiveInto(
       workers: 1, // starting a thread takes longer than most of these runs
       observer: {
         entry: (status, { path }) => entries.push(`${status} ${path}`),
-        issue: (_, { code, path }) => issues.push(`${code} ${path}`),
+        bytes: () => undefined,
+        issue: ({ code, path }) => issues.push(`${code} ${path}`),
       },
       ...options,
     })

@@ -2,26 +2,22 @@ import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import type { SaveChunk } from '../snapshot/content.ts'
 import { NO_STAMP, type Stamp, StampWriter } from '../snapshot/stamps.ts'
-import type { TreeNode } from '../snapshot/tree-node.ts'
+import { type TreeNode, sameNode } from '../snapshot/tree-node.ts'
 import { TreeWriter } from '../snapshot/tree-writer.ts'
 
 /** An entry on its way into a tree; its node is known once its content is. */
 export interface PendingNode {
   /** Set when everything about the node is known; `'omit'` when it could not be read. */
   node: TreeNode | 'omit' | undefined
+  /** The parent snapshot's node of this name: when the two are equal, and all others too, the parent's tree serves again. */
+  readonly old?: TreeNode | undefined
   stamp: Stamp | undefined
 }
 
 type Step =
   | { readonly kind: 'node'; readonly pending: PendingNode }
-  | { readonly kind: 'open'; readonly node: TreeNode }
-  | { readonly kind: 'close' }
-
-interface OpenDirectory {
-  readonly node: TreeNode | undefined
-  readonly writer: TreeWriter
-  leaves: number
-}
+  | { readonly kind: 'open'; readonly node: TreeNode; readonly old: TreeNode | undefined }
+  | { readonly kind: 'close'; readonly complete: boolean }
 
 /**
  * Turns the walk's entries into trees, strictly in the order of the walk, though contents become known in any order: steps
@@ -29,15 +25,18 @@ interface OpenDirectory {
  */
 export class TreeAssembly {
   readonly #save: SaveChunk
+  readonly #isLive: (tree: ChunkId) => boolean
   readonly #stamps: StampWriter
   readonly #open: OpenDirectory[]
   #queue: Step[] = []
   #head = 0
 
-  constructor(save: SaveChunk) {
+  /** @param isLive whether a tree chunk of the parent snapshot may be referred to again */
+  constructor(save: SaveChunk, isLive: (tree: ChunkId) => boolean = () => false) {
     this.#save = save
+    this.#isLive = isLive
     this.#stamps = new StampWriter(save)
-    this.#open = [{ node: undefined, writer: new TreeWriter(save), leaves: 0 }]
+    this.#open = [new OpenDirectory(undefined, undefined, save)]
   }
 
   /** Steps that wait. */
@@ -49,22 +48,24 @@ export class TreeAssembly {
     this.#queue.push({ kind: 'node', pending })
   }
 
-  openDirectory(node: TreeNode): void {
-    this.#queue.push({ kind: 'open', node })
+  /** @param old the parent snapshot's node of this directory */
+  openDirectory(node: TreeNode, old?: TreeNode): void {
+    this.#queue.push({ kind: 'open', node, old })
   }
 
-  closeDirectory(): void {
-    this.#queue.push({ kind: 'close' })
+  /** @param complete whether the parent snapshot's directory has no names beyond those found here */
+  closeDirectory(complete = false): void {
+    this.#queue.push({ kind: 'close', complete })
   }
 
   /** Takes every step that need not wait any longer. */
   advance(): void {
     for (; this.#head < this.#queue.length; this.#head++) {
       const step = this.#queue[this.#head] as Step
-      if (step.kind === 'open') this.#open.push({ node: step.node, writer: new TreeWriter(this.#save), leaves: 0 })
-      else if (step.kind === 'close') this.#close()
+      if (step.kind === 'open') this.#open.push(new OpenDirectory(step.node, step.old, this.#save))
+      else if (step.kind === 'close') this.#close(step.complete)
       else if (step.pending.node === undefined) break
-      else if (step.pending.node !== 'omit') this.#append(step.pending.node, step.pending.stamp)
+      else if (step.pending.node !== 'omit') this.#append(step.pending.node, step.pending)
     }
     // Now and then, so that taking a step costs the same however long the queue is.
     if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
@@ -78,21 +79,64 @@ export class TreeAssembly {
     this.advance()
     const root = this.#open.pop()
     if (this.waiting > 0 || !root || this.#open.length > 0) throw new CairnError('INTERNAL', 'The tree is not complete')
-    return { tree: root.writer.finish(), stamps: this.#stamps.finish() }
+    return { tree: root.finish(), stamps: this.#stamps.finish() }
   }
 
-  #append(node: TreeNode, stamp: Stamp | undefined): void {
+  #append(node: TreeNode, { old, stamp }: PendingNode): void {
     const directory = this.#open.at(-1) as OpenDirectory
-    directory.writer.add(node)
+    directory.add(node, old)
     directory.leaves++
     this.#stamps.add(stamp ?? NO_STAMP)
   }
 
-  #close(): void {
-    const { node, writer, leaves } = this.#open.pop() as OpenDirectory
+  #close(complete: boolean): void {
+    const directory = this.#open.pop() as OpenDirectory
     const parent = this.#open.at(-1)
-    if (!node || !parent) throw new CairnError('INTERNAL', 'A directory was closed that was not open')
-    parent.writer.add({ ...node, tree: writer.finish(), leaves })
+    if (!directory.node || !parent) throw new CairnError('INTERNAL', 'A directory was closed that was not open')
+    const { leaves } = directory
+    const oldTree = complete && directory.isSame ? directory.old?.tree : undefined
+    const tree = oldTree && this.#isLive(oldTree) ? oldTree : directory.finish()
+    parent.add({ ...directory.node, tree, leaves }, directory.old)
     parent.leaves += leaves
+  }
+}
+
+/** Equal nodes kept at most before a directory is written after all: bounds the memory for a huge one. */
+const MAX_KEPT_NODES = 16_384
+
+/** A directory while its nodes come in. As long as they all equal the parent snapshot's, nothing is encoded. */
+class OpenDirectory {
+  readonly node: TreeNode | undefined
+  readonly old: TreeNode | undefined
+  readonly #save: SaveChunk
+  #kept: TreeNode[] | undefined
+  #writer: TreeWriter | undefined
+  leaves = 0
+
+  constructor(node: TreeNode | undefined, old: TreeNode | undefined, save: SaveChunk) {
+    this.node = node
+    this.old = old
+    this.#save = save
+    if (old?.tree) this.#kept = []
+  }
+
+  get isSame(): boolean {
+    return this.#kept !== undefined
+  }
+
+  add(node: TreeNode, old: TreeNode | undefined): void {
+    if (this.#kept && old && this.#kept.length < MAX_KEPT_NODES && sameNode(node, old)) this.#kept.push(node)
+    else this.#write().add(node)
+  }
+
+  finish(): ChunkId {
+    return this.#write().finish()
+  }
+
+  #write(): TreeWriter {
+    const writer = (this.#writer ??= new TreeWriter(this.#save))
+    for (const kept of this.#kept ?? []) writer.add(kept)
+    this.#kept = undefined
+    return writer
   }
 }

@@ -104,7 +104,7 @@ export class ByteWriter {
 export class ByteReader {
   readonly #buffer: Buffer
   readonly #what: string
-  readonly end: number
+  #end: number
   offset: number
 
   /** Reads `buffer` from `offset` to `end`; the views it returns share the buffer's memory. */
@@ -112,11 +112,32 @@ export class ByteReader {
     this.#buffer = Buffer.isBuffer(buffer) ? buffer : Buffer.from(buffer.buffer, buffer.byteOffset, buffer.length)
     this.#what = what
     this.offset = offset
-    this.end = end
+    this.#end = end
   }
 
   get done(): boolean {
-    return this.offset >= this.end
+    return this.offset >= this.#end
+  }
+
+  /**
+   * Begins a record that has its length, a varint, in front: until `leave`, reads end where it ends. Hot path of reading trees:
+   * a reader for each node would cost as much as the node.
+   *
+   * @returns what to give to `leave`
+   */
+  enter(): number {
+    const length = this.varint()
+    const outer = this.#end
+    if (length > outer - this.offset)
+      throw this.corrupt(`a record ends ${length - (outer - this.offset)} bytes too late`)
+    this.#end = this.offset + length
+    return outer
+  }
+
+  /** Ends a record, passing over what is left of it. */
+  leave(outer: number): void {
+    this.offset = this.#end
+    this.#end = outer
   }
 
   u8(): number {
@@ -153,6 +174,10 @@ export class ByteReader {
     return value
   }
 
+  skip(length: number): void {
+    this.#advance(length)
+  }
+
   raw(length: number): Buffer {
     const start = this.#advance(length)
     return this.#buffer.subarray(start, start + length)
@@ -175,7 +200,7 @@ export class ByteReader {
 
   #advance(length: number): number {
     const start = this.offset
-    if (length > this.end - start) throw this.corrupt(`it ends ${length - (this.end - start)} bytes too early`)
+    if (length > this.#end - start) throw this.corrupt(`it ends ${length - (this.#end - start)} bytes too early`)
     this.offset = start + length
     return start
   }

@@ -96,6 +96,16 @@ describe('Aead', () => {
     )
   })
 
+  it('opens long messages, cut anywhere', () => {
+    const message = Buffer.from(Array.from({ length: 700_000 }, (_, i) => (i * i) >> 5))
+    for (const cipher of CIPHERS) {
+      const aead = new Aead(cipher, KEY)
+      const whole = seal(aead, 3, AAD, message)
+      assert.deepEqual(seal(aead, 3, AAD, message.subarray(0, 262_145), message.subarray(262_145)), whole)
+      assert.deepEqual(aead.open(3, AAD, whole, 'it'), message)
+    }
+  })
+
   it('refuses every other nonce, key, associated data, bit and length', () => {
     const message = Buffer.from('a message of more than one block of either cipher, to have some to flip')
     for (const cipher of CIPHERS) {

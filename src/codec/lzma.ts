@@ -4,18 +4,22 @@
  *
  * Of the library's formats this one says how much comes out before anything is decoded: each chunk states both lengths.
  */
-import { lzma2 } from '@napi-rs/lzma'
+import { createRequire } from 'node:module'
 import { ByteReader } from '../base/binary.ts'
+
+const require = createRequire(import.meta.url)
+/** Loaded when first used: 10 ms that most runs do not need. */
+const library = (): typeof import('@napi-rs/lzma') => require('@napi-rs/lzma') as typeof import('@napi-rs/lzma')
 
 /** As `xz -6`: the only strength that the library has without going asynchronous. */
 export function compressLzma(data: Uint8Array): Buffer {
-  return lzma2.compressSync(data)
+  return library().lzma2.compressSync(data)
 }
 
 /** @throws {CairnError} `DATA_CORRUPT`, or any error of the library for a damaged chunk */
 export function decompressLzma(data: Uint8Array, rawLength: number): Buffer {
   requireRawLength(data, rawLength)
-  return lzma2.decompressSync(data)
+  return library().lzma2.decompressSync(data)
 }
 
 /** Walks the chunk headers (xz-5.6, liblzma/lzma/lzma2_decoder.c) to know that `rawLength` bytes will come out, no more. */

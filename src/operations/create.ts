@@ -9,7 +9,8 @@ import { WriteSession } from '../repository/write-session.ts'
 import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
-import type { Source } from '../sources/source.ts'
+import { readAhead } from '../sources/read-ahead.ts'
+import type { Source, SourceEntry, SourceIssue, SourceTotals } from '../sources/source.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import {
   type CreateStats,
@@ -28,7 +29,7 @@ export type CreateEvent =
       readonly type: 'progress'
       readonly filesDone: number
       readonly bytesDone: number
-      /** Totals as far as known: those of the parent snapshot; `undefined` for a first backup. */
+      /** Totals as far as known: those of the parent snapshot, or of `countAhead` once it is done. */
       readonly filesTotal: number | undefined
       readonly bytesTotal: number | undefined
       readonly issues: number
@@ -55,6 +56,8 @@ export interface CreateOptions {
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
+  /** Count the source in a thread of its own when no parent snapshot tells the totals: for people who watch the progress. */
+  readonly countAhead?: boolean | undefined
   /** Send an `entry` event per entry. */
   readonly listEntries?: boolean | undefined
   readonly onEvent?: ((event: CreateEvent) => void) | undefined
@@ -76,11 +79,25 @@ export interface CreateResult {
  * @throws {CairnError} `SNAPSHOT_EXISTS` when the name is taken, `SOURCE_FAILED` when a path does not exist; then nothing is saved
  */
 export async function createSnapshot(access: RepositoryAccess, options: CreateOptions): Promise<CreateResult> {
+  const clock = access.clock ?? systemClock
+  const startedAtMs = clock.now()
   const source = openFolderSource(options.paths, process.cwd())
+  const counter = new Counter(options, clock)
+  // The walk starts while the key is derived and the index is read.
+  const entries = readAhead(source.entries((issue) => counter.report('scan', issue), access))
   return withRepository(access, async (repository) => {
     const session = await WriteSession.open(repository, access)
     try {
-      return await runSession(access, options, repository, session, source)
+      return await runSession({
+        access,
+        options,
+        repository,
+        session,
+        source,
+        entries,
+        counter,
+        startedAtMs,
+      })
     } catch (error) {
       await session.abandon()
       throw error
@@ -88,21 +105,32 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
   })
 }
 
-async function runSession(
-  access: RepositoryAccess,
-  options: CreateOptions,
-  repository: Repository,
-  session: WriteSession,
-  source: Source,
-): Promise<CreateResult> {
+interface Run {
+  readonly access: RepositoryAccess
+  readonly options: CreateOptions
+  readonly repository: Repository
+  readonly session: WriteSession
+  readonly source: Source
+  readonly entries: AsyncIterable<SourceEntry[]>
+  readonly counter: Counter
+  readonly startedAtMs: number
+}
+
+async function runSession(run: Run): Promise<CreateResult> {
+  const { access, options, repository, session, source, entries, counter, startedAtMs } = run
+  const { paths } = source
   const clock = access.clock ?? systemClock
-  const startedAtMs = clock.now()
   const name = await claimName(session, options)
   const snapshots = await loadSnapshots(repository, access)
-  const parent = findParent(snapshots, hostName(), source.paths)
-  const counter = new Counter(options, parent, clock)
+  const parent = findParent(snapshots, hostName(), paths)
+  counter.totals = parent && { files: filesOf(parent), bytes: parent.stats.originalBytes }
+  await using counting = options.countAhead && !parent ? source.count?.() : undefined
+  counting?.totals.then(
+    (totals) => (counter.totals = totals),
+    () => undefined, // totals are for people who watch; the walk itself reports what is wrong
+  )
   const archived = await archive({
-    source,
+    entries,
     keys: repository.keys,
     chunker: repository.config.chunker,
     compression: parseCompression(options.compression ?? 'zstd'),
@@ -124,7 +152,7 @@ async function runSession(
     endedAt: new Date(clock.now()).toISOString(),
     hostname: hostName(),
     username: currentUser().name,
-    paths: source.paths,
+    paths,
     comment: options.comment ?? '',
     tags: [],
     issues: counter.issues,
@@ -137,7 +165,7 @@ async function runSession(
       ...counter.stats(),
       addedBytes: data.newBytes,
       storedBytes: session.storedBytes,
-      chunksTotal: data.chunks,
+      chunksTotal: archived.chunksTakenOver + data.chunks + counter.stats().directories,
       chunksNew: data.newChunks,
       treeChunksNew: trees.newChunks,
     },
@@ -171,9 +199,10 @@ const PROGRESS_MS = 100
 /** Counts what the archiver reports, and passes it on. */
 class Counter implements ArchiveObserver {
   readonly #options: CreateOptions
-  readonly #parent: Snapshot | undefined
   readonly #clock: { now(): number }
   #lastProgressMs = 0
+  /** What the run will about come to. */
+  totals: SourceTotals | undefined
   issues = 0
   #filesNew = 0
   #filesChanged = 0
@@ -181,10 +210,12 @@ class Counter implements ArchiveObserver {
   #directories = 0
   #otherEntries = 0
   #bytes = 0
+  /** Bytes of large files that are not read wholly yet: together, and each. */
+  #bytesAhead = 0
+  readonly #partlyRead = new Map<string, number>()
 
-  constructor(options: CreateOptions, parent: Snapshot | undefined, clock: { now(): number }) {
+  constructor(options: CreateOptions, clock: { now(): number }) {
     this.#options = options
-    this.#parent = parent
     this.#clock = clock
   }
 
@@ -209,26 +240,43 @@ class Counter implements ArchiveObserver {
     else if (status === 'd') this.#directories++
     else if (status !== 'E') this.#otherEntries++
     if (type === 'file' && status !== 'E') this.#bytes += sizeBytes
+    this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
+    this.#partlyRead.delete(path)
     const { onEvent, listEntries } = this.#options
-    if (!onEvent) return
-    if (listEntries) onEvent({ type: 'entry', status, path, sizeBytes })
+    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
+    this.#progress(path)
+  }
+
+  bytes({ path }: { path: string }, count: number): void {
+    this.#partlyRead.set(path, (this.#partlyRead.get(path) ?? 0) + count)
+    this.#bytesAhead += count
+    this.#progress(path)
+  }
+
+  #progress(currentPath: string): void {
+    const { onEvent } = this.#options
     const now = this.#clock.now()
-    if (now - this.#lastProgressMs < PROGRESS_MS) return
+    // Either way round: a clock may jump back.
+    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
     this.#lastProgressMs = now
     onEvent({
       type: 'progress',
       filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
-      bytesDone: this.#bytes,
-      filesTotal: this.#parent && filesOf(this.#parent),
-      bytesTotal: this.#parent?.stats.originalBytes,
+      bytesDone: this.#bytes + this.#bytesAhead,
+      filesTotal: this.totals?.files,
+      bytesTotal: this.totals?.bytes,
       issues: this.issues,
-      currentPath: path,
+      currentPath,
     })
   }
 
-  issue(during: 'scan' | 'read', issue: { path: string; message: string; code: string }): void {
-    if (issue.code !== 'SKIPPED') this.issues++
-    this.#options.onEvent?.({ type: 'issue', during, ...issue })
+  issue(issue: SourceIssue): void {
+    this.report('read', issue)
+  }
+
+  report(during: 'scan' | 'read', { systemPath, message, code }: SourceIssue): void {
+    if (code !== 'SKIPPED') this.issues++
+    this.#options.onEvent?.({ type: 'issue', during, path: systemPath, message, code })
   }
 }
 

@@ -115,8 +115,14 @@ class Counter implements RestoreObserver {
     else this.otherEntries++
     const { onEvent, listEntries } = this.#options
     if (listEntries) onEvent?.({ type: 'entry', path, sizeBytes })
+    this.#progress(path)
+  }
+
+  #progress(currentPath: string): void {
+    const { onEvent } = this.#options
     const now = this.#clock.now()
-    if (!onEvent || now - this.#lastProgressMs < PROGRESS_MS) return
+    // Either way round: a clock may jump back.
+    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
     this.#lastProgressMs = now
     const totals = this.#totals
     onEvent({
@@ -126,12 +132,13 @@ class Counter implements RestoreObserver {
       filesTotal: totals && totals.filesNew + totals.filesChanged + totals.filesUnmodified,
       bytesTotal: totals?.originalBytes,
       issues: this.issues,
-      currentPath: path,
+      currentPath,
     })
   }
 
-  bytes(count: number): void {
+  bytes(count: number, path: string): void {
     this.bytesDone += count
+    this.#progress(path)
   }
 
   issue(issue: RestoreIssue): void {

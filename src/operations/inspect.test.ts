@@ -37,12 +37,9 @@ before(async () => {
 
 async function entries(snapshot: string, ...paths: string[]): Promise<string[]> {
   const found: string[] = []
-  await listEntries(
-    repository.access,
-    snapshot,
-    paths,
-    ({ path, type, sizeBytes }) => void found.push(`${type} ${path.slice(inside.length + 1)} ${sizeBytes}`),
-  )
+  await listEntries(repository.access, snapshot, paths, {
+    onEntry: ({ path, type, sizeBytes }) => void found.push(`${type} ${path.slice(inside.length + 1)} ${sizeBytes}`),
+  })
   return found
 }
 
@@ -94,16 +91,15 @@ describe('listEntries()', () => {
 
   it('waits for a slow reader, and passes on what it throws', async () => {
     let running = 0
-    await listEntries(repository.access, 'one', [], async () => {
-      assert.equal(++running, 1)
-      await new Promise((resolve) => setImmediate(resolve))
-      running--
+    await listEntries(repository.access, 'one', [], {
+      async onEntry() {
+        assert.equal(++running, 1)
+        await new Promise((resolve) => setImmediate(resolve))
+        running--
+      },
     })
     const broken = new Error('broken pipe')
-    await assert.rejects(
-      listEntries(repository.access, 'one', [], () => Promise.reject(broken)),
-      broken,
-    )
+    await assert.rejects(listEntries(repository.access, 'one', [], { onEntry: () => Promise.reject(broken) }), broken)
   })
 
   it('throws NOT_FOUND for an unknown snapshot or path', async () => {

@@ -23,9 +23,14 @@ export async function listSnapshots(access: RepositoryAccess): Promise<SnapshotL
   })
 }
 
+/** Takes what `listEntries` finds, one by one: a snapshot may have more entries than fit in memory. */
+export interface EntryVisitor {
+  onSnapshot?(snapshot: SnapshotInfo): void
+  onEntry(entry: EntryInfo): void | Promise<void>
+}
+
 /**
- * The entries of one snapshot (`latest`, a name or an id prefix) in path order, those at or below `paths` when given. They go
- * to `onEntry` one by one: a snapshot may have more than fit in memory.
+ * The entries of one snapshot (`latest`, a name or an id prefix) in path order, those at or below `paths` when given.
  *
  * @throws {CairnError} `NOT_FOUND` for an unknown snapshot or a path that is not in it
  */
@@ -33,15 +38,15 @@ export async function listEntries(
   access: RepositoryAccess,
   snapshot: string,
   paths: readonly string[],
-  onEntry: (entry: EntryInfo) => void | Promise<void>,
-): Promise<SnapshotInfo> {
+  visitor: EntryVisitor,
+): Promise<void> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)
     const found = findSnapshot(await loadSnapshots(repository, access), snapshot)
+    visitor.onSnapshot?.(toSnapshotInfo(found, repository.index))
     const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id, access)
     for await (const entries of walkTree(found.tree, paths, load)) {
-      for (const { path, node } of entries) if (!node.ancestor) await onEntry(toEntryInfo(path, node))
+      for (const { path, node } of entries) if (!node.ancestor) await visitor.onEntry(toEntryInfo(path, node))
     }
-    return toSnapshotInfo(found, repository.index)
   })
 }

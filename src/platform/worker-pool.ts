@@ -35,8 +35,9 @@ interface Pending<Result> {
 }
 
 interface Slot<Result> {
-  readonly worker: Worker
   readonly number: number
+  /** Started for the first job. */
+  worker?: Worker
   pending?: Pending<Result> | undefined
   /** Why the worker takes no more jobs. */
   ended?: CairnError
@@ -59,31 +60,41 @@ type FromWorker<Result, Request> =
   | { kind: 'request'; id: number; request: Request }
 
 /**
- * Starts `count` threads at once without waiting for them; a job posted earlier waits in the thread's queue. The threads
- * keep the process alive only while a job runs.
+ * Up to `count` threads, each started for its first job, so that little work costs few threads (50 ms of processor time each).
+ * Nothing waits for a thread to start: a job posted earlier waits in its queue. The threads keep the process alive only
+ * while a job runs.
  */
 export class WorkerPool<Job, Result, Request = never, Reply = never> {
-  readonly #slots: Slot<Result>[] = []
-  readonly #onRequest: WorkerPoolOptions<Request, Reply>['onRequest']
+  readonly #options: WorkerPoolOptions<Request, Reply>
+  readonly #slots: Slot<Result>[]
   #closed: Promise<void> | undefined
 
   constructor(options: WorkerPoolOptions<Request, Reply>) {
-    this.#onRequest = options.onRequest
-    for (let number = 0; number < options.count; number++) {
-      const worker = new Worker(options.url, { workerData: { init: options.init } })
-      const slot: Slot<Result> = { worker, number }
-      worker.on('message', (message: FromWorker<Result, Request>) => this.#receive(slot, message))
-      worker.on('error', (error) =>
-        end(slot, died(number, error instanceof Error ? (error.stack ?? error.message) : String(error), error)),
-      )
-      worker.on('exit', (code) => end(slot, died(number, `it ended with exit code ${code}`)))
-      worker.on('messageerror', (error) => {
-        end(slot, died(number, 'what it sent cannot be read', error))
-        void worker.terminate()
-      })
-      worker.unref() // after the listeners: adding them refs
-      this.#slots.push(slot)
-    }
+    this.#options = options
+    this.#slots = Array.from({ length: options.count }, (_, number) => ({ number }))
+  }
+
+  /** Starts all threads now: for work that will certainly need them, so that they load meanwhile. */
+  start(): void {
+    for (const slot of this.#slots) this.#threadOf(slot)
+  }
+
+  #threadOf(slot: Slot<Result>): Worker {
+    if (slot.worker) return slot.worker
+    const { number } = slot
+    const worker = new Worker(this.#options.url, { workerData: { init: this.#options.init } })
+    slot.worker = worker
+    worker.on('message', (message: FromWorker<Result, Request>) => this.#receive(slot, message))
+    worker.on('error', (error) =>
+      end(slot, died(number, error instanceof Error ? (error.stack ?? error.message) : String(error), error)),
+    )
+    worker.on('exit', (code) => end(slot, died(number, `it ended with exit code ${code}`)))
+    worker.on('messageerror', (error) => {
+      end(slot, died(number, 'what it sent cannot be read', error))
+      void worker.terminate()
+    })
+    worker.unref() // after the listeners: adding them refs
+    return worker
   }
 
   get size(): number {
@@ -102,8 +113,9 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
     if (!slot) throw new RangeError(`There is no worker ${worker} among ${this.size}`)
     if (slot.pending) throw new Error(`Worker ${worker} has a job already`)
     if (slot.ended) throw slot.ended
+    const thread = this.#threadOf(slot)
     this.#post(slot, { kind: 'job', job }, options.transfer)
-    slot.worker.ref()
+    thread.ref()
     return new Promise((resolve, reject) => {
       slot.pending = { resolve, reject, onProgress: options.onProgress }
     })
@@ -115,9 +127,9 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
    */
   close(): Promise<void> {
     this.#closed ??= Promise.all(
-      this.#slots.map((slot) => {
+      this.#slots.map(async (slot) => {
         end(slot, new CairnError('CANCELLED', 'Interrupted: the worker threads were closed'))
-        return slot.worker.terminate()
+        await slot.worker?.terminate()
       }),
     ).then(() => undefined)
     return this.#closed
@@ -140,20 +152,20 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
       return
     }
     slot.pending = undefined
-    slot.worker.unref()
+    slot.worker?.unref()
     if (pending.failure) pending.reject(pending.failure)
     else if (message.kind === 'failure') pending.reject(fromWire(message.error))
     else pending.resolve(message.result)
   }
 
   #post(slot: Slot<Result>, message: ToWorker<Job, Reply>, transfer?: Transferable[]): void {
-    slot.worker.postMessage(message, transfer)
+    slot.worker?.postMessage(message, transfer)
   }
 
   async #answer(slot: Slot<Result>, id: number, request: Request): Promise<void> {
     try {
-      if (!this.#onRequest) throw new Error('The pool has no onRequest')
-      const { reply, transfer } = await this.#onRequest(request, slot.number)
+      if (!this.#options.onRequest) throw new Error('The pool has no onRequest')
+      const { reply, transfer } = await this.#options.onRequest(request, slot.number)
       this.#post(slot, { kind: 'reply', id, reply }, transfer)
     } catch (error) {
       this.#post(slot, { kind: 'refusal', id, error: toWire(error) })

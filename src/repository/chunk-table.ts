@@ -21,6 +21,8 @@ export type SharedChunkTable = readonly SharedArrayBuffer[]
  */
 const SLOT_WORDS = 9
 const ID_WORDS = 5
+/** Words of a slot before its location. */
+const LOCATION = 1 + ID_WORDS
 const HEADER_WORDS = 4
 const COUNT = 0
 
@@ -43,7 +45,7 @@ interface Level {
 
 /**
  * The index in memory: chunk id → location, by open addressing in shared memory, so that all threads look up and claim ids
- * without messages. 36 bytes a slot, about 42 bytes a chunk after loading.
+ * without messages. 36 bytes a slot, 45 bytes a chunk after loading.
  *
  * It grows by levels, each a table of its own: `reserve` adds one, and other threads see it once they `attach` the memory
  * posted to them. A thread that lacks the newest level may claim a chunk somebody else claimed there: the chunk is then stored
@@ -92,10 +94,11 @@ export class ChunkTable {
     return true
   }
 
-  /** Whether a chunk with this id is stored or claimed. */
-  has(id: Uint8Array): boolean {
-    const words = idWords(id)
-    return this.#levels.some((level) => findSlot(level, words) >= 0)
+  /** Whether a chunk is stored or claimed; its id is the 32 bytes from `offset` on. */
+  has(bytes: Uint8Array, offset = 0): boolean {
+    const words = idWords(bytes, offset)
+    for (const level of this.#levels) if (findSlot(level, words) >= 0) return true
+    return false
   }
 
   /** Where the chunk lies; `undefined` for an unknown id and for one claimed only. */
@@ -106,7 +109,8 @@ export class ChunkTable {
       if (at < 0) continue
       const state = Atomics.load(level.words, at)
       if (state < FIRST_PACK) continue
-      return unpackLocation(state - FIRST_PACK, level.words, at + 1 + ID_WORDS)
+      const [segmentOffset = 0, segmentBytes = 0, position = 0] = level.words.subarray(at + LOCATION, at + SLOT_WORDS)
+      return { pack: state - FIRST_PACK, segmentOffset, segmentBytes, position }
     }
     return undefined
   }
@@ -121,21 +125,28 @@ export class ChunkTable {
     return this.#insert(words, CLAIMED) >= 0
   }
 
-  /** Records where a chunk lies: one just loaded from an index, or one claimed before. The first location given is kept. */
-  add(id: Uint8Array, pack: number, segmentOffset: number, segmentBytes: number, position: number): void {
-    const words = idWords(id)
+  /**
+   * Records where a chunk lies: one just loaded from an index, or one claimed before; its id is the 32 bytes from `idOffset`
+   * on. The first location given is kept.
+   */
+  add(
+    ids: Uint8Array,
+    pack: number,
+    segmentOffset: number,
+    segmentBytes: number,
+    position: number,
+    idOffset = 0,
+  ): void {
+    const id = idWords(ids, idOffset)
     for (const level of this.#levels) {
-      const at = findSlot(level, words)
+      const at = findSlot(level, id)
       if (at < 0) continue
       if (Atomics.load(level.words, at) !== CLAIMED) return
-      packLocation(level.words, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
-      Atomics.store(level.words, at, FIRST_PACK + pack)
+      setLocation(level.words, at, pack, segmentOffset, segmentBytes, position)
       return
     }
-    const at = this.#insert(words, CLAIMED)
-    const { words: memory } = this.#last()
-    packLocation(memory, at + 1 + ID_WORDS, segmentOffset, segmentBytes, position)
-    Atomics.store(memory, at, FIRST_PACK + pack)
+    const at = this.#insert(id, CLAIMED)
+    setLocation(this.#last().words, at, pack, segmentOffset, segmentBytes, position)
   }
 
   /** Word offset of the new slot in the last level, or -1 when the id is there already. */
@@ -178,9 +189,10 @@ function levelOf(memory: SharedArrayBuffer): Level {
 const scratch = new Int32Array(ID_WORDS)
 const scratchBytes = new Uint8Array(scratch.buffer)
 
-function idWords(id: Uint8Array): Int32Array {
-  if (id.length !== CHUNK_ID_BYTES) throw new RangeError(`A chunk id has ${CHUNK_ID_BYTES} bytes, not ${id.length}`)
-  for (let i = 0; i < ID_WORDS * 4; i++) scratchBytes[i] = id[i] as number
+function idWords(bytes: Uint8Array, offset = 0): Int32Array {
+  if (bytes.length < offset + CHUNK_ID_BYTES)
+    throw new RangeError(`A chunk id has ${CHUNK_ID_BYTES} bytes, not ${bytes.length - offset}`)
+  for (let i = 0; i < ID_WORDS * 4; i++) scratchBytes[i] = bytes[offset + i] as number
   return scratch
 }
 
@@ -214,23 +226,17 @@ function sameId(words: Int32Array, at: number, id: Int32Array): boolean {
   )
 }
 
-function packLocation(
+/** The state goes last: whoever sees a pack number sees the location too. */
+function setLocation(
   words: Int32Array,
   at: number,
+  pack: number,
   segmentOffset: number,
   segmentBytes: number,
   position: number,
 ): void {
-  words[at] = segmentOffset
-  words[at + 1] = segmentBytes
-  words[at + 2] = position
-}
-
-function unpackLocation(pack: number, words: Int32Array, at: number): ChunkLocation {
-  return {
-    pack,
-    segmentOffset: words[at] as number,
-    segmentBytes: words[at + 1] as number,
-    position: words[at + 2] as number,
-  }
+  words[at + LOCATION] = segmentOffset
+  words[at + LOCATION + 1] = segmentBytes
+  words[at + LOCATION + 2] = position
+  Atomics.store(words, at, FIRST_PACK + pack)
 }

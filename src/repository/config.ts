@@ -49,12 +49,7 @@ export function decodeConfig(object: Uint8Array): {
     )
   }
   const repositoryId = typeof id === 'string' ? asRepositoryId(id) : undefined
-  if (
-    cairn !== FORMAT_VERSION ||
-    !repositoryId ||
-    !ENCRYPTION_MODES.has(encryption) ||
-    !CIPHERS.has(cipher)
-  ) {
+  if (cairn !== FORMAT_VERSION || !repositoryId || !ENCRYPTION_MODES.has(encryption) || !CIPHERS.has(cipher)) {
     throw damaged()
   }
   if ((encryption === 'none') !== (cipher === 'none') || typeof createdAt !== 'string') throw damaged()

@@ -1,4 +1,4 @@
-import { CairnError } from '../base/errors.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
 import type { RepositoryId } from '../base/ids.ts'
 import { Aead, TAG_BYTES } from '../codec/aead.ts'
 import { deriveKey } from '../codec/hash.ts'
@@ -48,7 +48,11 @@ export async function wrapMasterKey(
 export interface KeySlot {
   readonly repository: string
   readonly needsPassphrase: boolean
-  /** The master key, or `undefined` when the passphrase is not this slot's. */
+  /**
+   * The master key, or `undefined` when the passphrase is not this slot's.
+   *
+   * @throws {CairnError} `DATA_CORRUPT` when no passphrase can open it
+   */
   unwrap(passphrase: string | undefined): Promise<Buffer | undefined>
 }
 
@@ -79,11 +83,14 @@ export function parseKeySlot(text: string, what: string): KeySlot {
       const wrapping =
         name === 'none'
           ? unprotectedKey(saltBytes)
-          : await argon2id(passphraseBytes(passphrase ?? ''), saltBytes, parameters)
+          : await argon2id(passphraseBytes(passphrase ?? ''), saltBytes, parameters).catch((error: unknown) => {
+              throw isCairnError(error, 'DATA_CORRUPT') ? damaged(what, error) : error
+            })
       try {
         return new Aead('aes-256-gcm', wrapping).open(0, slotData(repository), sealedBytes, what)
-      } catch {
-        return undefined // the only thing wrong can be the key: the passphrase is not this slot's, or the slot is damaged
+      } catch (error) {
+        if (name === 'none') throw damaged(what, error)
+        return undefined // the passphrase is not this slot's, or the slot is damaged: nobody can tell
       }
     },
   }

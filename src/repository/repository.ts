@@ -73,21 +73,17 @@ export function packKey(pack: string): string {
   return `packs/${pack.slice(0, 2)}/${pack}`
 }
 
+/** Keys that an interrupted init may leave behind; without a config they are worth nothing, and nothing is in their way. */
+const LEFTOVERS = ['probe/', 'keys/']
+
 /**
- * Makes a new repository on an empty storage and returns it open.
+ * Makes a new repository on an empty storage and returns it open. What an interrupted try has left there is no obstacle.
  *
- * @throws {CairnError} `REPOSITORY_EXISTS`, `INVALID_ARGUMENT` when the store cannot refuse a second put; nothing is left behind
+ * @throws {CairnError} `REPOSITORY_EXISTS`, `INVALID_ARGUMENT` when something else is there or the store cannot refuse a second
+ *   put; then nothing is left behind
  */
 export async function createRepository(storage: Storage, options: CreateRepositoryOptions): Promise<Repository> {
-  for await (const object of storage.list('')) {
-    if (object.key === CONFIG_KEY) {
-      throw new CairnError('REPOSITORY_EXISTS', `Cannot make a repository at ${storage.location}: there is one already`)
-    }
-    throw new CairnError(
-      'INVALID_ARGUMENT',
-      `Cannot make a repository at ${storage.location}: something else is there; choose an empty place`,
-    )
-  }
+  await requireVacant(storage)
   if (!(await probePutIfAbsent(storage))) {
     throw new CairnError(
       'INVALID_ARGUMENT',
@@ -105,22 +101,40 @@ export async function createRepository(storage: Storage, options: CreateReposito
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
 
+  const slotKey = `keys/${toHex(randomBytes(16))}`
   if (options.encryption === 'repokey') {
     if (options.passphrase === undefined)
       throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
     const slot = await wrapMasterKey(master, config.id, options.passphrase, options)
-    await storage.put(`keys/${toHex(randomBytes(16))}`, Buffer.from(slot))
+    await storage.put(slotKey, Buffer.from(slot))
   } else if (options.encryption === 'keyfile') {
     await options.keyFiles.save(config.id, await wrapMasterKey(master, config.id, options.passphrase, options))
   }
   // The config makes it a repository, so it comes last and can be won by one only.
-  if (!(await storage.putIfAbsent(CONFIG_KEY, encodeConfig(config, keys.config)))) {
+  const object = encodeConfig(config, keys.config)
+  if (!(await storage.putIfAbsent(CONFIG_KEY, object)) && !object.equals(await storage.get(CONFIG_KEY))) {
+    await storage.delete(slotKey)
     throw new CairnError(
       'REPOSITORY_EXISTS',
       `Cannot make a repository at ${storage.location}: another process has just made one`,
     )
   }
   return new Repository(storage, config, keys)
+}
+
+async function requireVacant(storage: Storage): Promise<void> {
+  const exists = (): CairnError =>
+    new CairnError('REPOSITORY_EXISTS', `Cannot make a repository at ${storage.location}: there is one already`)
+  // Listings have no order, and that of a large repository is long: its config is looked for by itself.
+  for await (const { key } of storage.list(CONFIG_KEY)) if (key === CONFIG_KEY) throw exists()
+  for await (const { key } of storage.list('')) {
+    if (LEFTOVERS.some((prefix) => key.startsWith(prefix))) continue
+    if (key === CONFIG_KEY) throw exists()
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot make a repository at ${storage.location}: something else is there (${key}); choose an empty place`,
+    )
+  }
 }
 
 /**

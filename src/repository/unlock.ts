@@ -31,7 +31,8 @@ export interface UnlockOptions extends AbortOptions {
 /**
  * The master key of a repository, by way of its key slots.
  *
- * @throws {CairnError} `WRONG_PASSWORD` when no passphrase given opens a slot, or the key file is missing
+ * @throws {CairnError} `WRONG_PASSWORD` when no passphrase given opens a slot, or the key file is missing; `DATA_CORRUPT` when
+ *   there are only slots that no passphrase can open; `FORMAT_UNSUPPORTED` when a newer version wrote all of them
  */
 export async function unlockMasterKey(
   storage: Storage,
@@ -40,24 +41,36 @@ export async function unlockMasterKey(
 ): Promise<Buffer> {
   if (config.encryption === 'none') return Buffer.alloc(MASTER_KEY_BYTES)
   const slots =
-    config.encryption === 'keyfile' ? [await loadKeyFile(config, options.keyFiles)] : await loadSlots(storage, options)
-
-  for (const slot of slots.filter((slot) => !slot.needsPassphrase)) {
-    const master = await slot.unwrap(undefined)
+    config.encryption === 'keyfile'
+      ? [await loadKeyFile(config, options.keyFiles)]
+      : await loadSlots(storage, config, options)
+  const needsPassphrase = slots.some((slot) => slot.needsPassphrase)
+  for (let attempt = 1; ; attempt++) {
+    const passphrase = needsPassphrase
+      ? await options.askPassphrase({ location: storage.location, attempt })
+      : undefined
+    if (needsPassphrase && passphrase === undefined) {
+      const found = attempt === 1 ? 'no passphrase was given' : 'the passphrase is wrong; give the one set at init'
+      throw new CairnError('WRONG_PASSWORD', `Cannot open ${storage.location}: ${found}`)
+    }
+    const master = await unwrapAny(slots, passphrase)
     if (master) return master
   }
-  for (let attempt = 1; slots.some((slot) => slot.needsPassphrase); attempt++) {
-    const passphrase = await options.askPassphrase({ location: storage.location, attempt })
-    if (passphrase === undefined) break
-    for (const slot of slots) {
+}
+
+/** The master key by the first slot that opens. A slot that cannot be read must not lock out the owner of another. */
+async function unwrapAny(slots: readonly KeySlot[], passphrase: string | undefined): Promise<Buffer | undefined> {
+  const failures: unknown[] = []
+  for (const slot of slots) {
+    try {
       const master = await slot.unwrap(passphrase)
       if (master) return master
+    } catch (error) {
+      failures.push(error)
     }
   }
-  throw new CairnError(
-    'WRONG_PASSWORD',
-    `Cannot open ${storage.location}: the passphrase is wrong; give the one set at init`,
-  )
+  if (failures.length === slots.length) throw failures[0]
+  return undefined
 }
 
 async function loadKeyFile(config: RepositoryConfig, keyFiles: KeyFiles): Promise<KeySlot> {
@@ -79,17 +92,23 @@ async function loadKeyFile(config: RepositoryConfig, keyFiles: KeyFiles): Promis
   return slot
 }
 
-async function loadSlots(storage: Storage, options: AbortOptions): Promise<KeySlot[]> {
+/** Slots inside the repository that can be this repository's and need a passphrase. */
+async function loadSlots(storage: Storage, config: RepositoryConfig, options: AbortOptions): Promise<KeySlot[]> {
   const slots: KeySlot[] = []
+  const unreadable: unknown[] = []
   for await (const { key } of storage.list('keys/', options)) {
     try {
-      slots.push(parseKeySlot(Buffer.from(await storage.get(key, undefined, options)).toString('utf8'), key))
+      const slot = parseKeySlot(Buffer.from(await storage.get(key, undefined, options)).toString('utf8'), key)
+      // One without passphrase was never written by us: whoever can write to the store would have put there, with a config
+      // to match, a key of his own, and the next backup would be readable to him.
+      if (slot.repository === config.id && slot.needsPassphrase) slots.push(slot)
     } catch (error) {
-      // One damaged slot must not lock out the owner of another.
-      if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+      if (isCairnError(error, 'FORMAT_UNSUPPORTED')) unreadable.push(error)
+      else if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
     }
   }
   if (slots.length > 0) return slots
+  if (unreadable.length > 0) throw unreadable[0]
   throw new CairnError(
     'WRONG_PASSWORD',
     `Cannot open ${storage.location}: it has no readable key under keys/; put back a copy of one`,

@@ -1,7 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { debugScope } from '../base/debug.ts'
-import { CairnError, toCairnError } from '../base/errors.ts'
+import { CairnError, isCairnError, toCairnError } from '../base/errors.ts'
 import { type SessionId, toHex } from '../base/ids.ts'
 import { randomBytes } from '../codec/random.ts'
 import type { SealedPack } from './chunk-writer.ts'
@@ -32,6 +32,8 @@ export class WriteSession {
   readonly #repository: Repository
   readonly #options: WriteSessionOptions
   readonly #heartbeat: NodeJS.Timeout
+  /** Resolves when no heartbeat is under way any more. */
+  #beating: Promise<void> = Promise.resolve()
   #pending: IndexedPack[] = []
   #pendingBytes = 0
   #indexObjects = 0
@@ -40,6 +42,8 @@ export class WriteSession {
   #indexing: Promise<void> = Promise.resolve()
   /** Bytes that reached the store. */
   storedBytes = 0
+  /** The commit was tried, and nobody knows whether it happened or will. */
+  #isInDoubt = false
 
   private constructor(repository: Repository, id: SessionId, record: Buffer, options: WriteSessionOptions) {
     this.#repository = repository
@@ -47,7 +51,7 @@ export class WriteSession {
     this.#options = options
     this.#heartbeat = setInterval(() => {
       // A missed heartbeat is nothing by itself; a store that stays away shows in the next put.
-      repository.storage
+      this.#beating = repository.storage
         .put(sessionKey(id), record)
         .catch((error: unknown) => debug?.('heartbeat of %s failed: %s', id, error))
     }, HEARTBEAT_MS)
@@ -91,38 +95,55 @@ export class WriteSession {
    * Ends the run by committing `value`, a JSON value that the layers above understand.
    *
    * @throws {CairnError} `SESSION_FENCED` when another run took this one for dead; nothing of it counts, start again
+   * @throws {CairnError} what the store throws; then nothing of it counts, unless the store did not answer at all any more
    */
   async commit(value: Readonly<Record<string, unknown>>): Promise<void> {
     await this.flushIndex()
-    const { storage, keys } = this.#repository
     const key = commitKey(this.id)
-    const register = sealObject('commit', keys, key, Buffer.from(JSON.stringify(value)))
-    if (!(await storage.putIfAbsent(key, register, this.#options))) {
-      const found = await storage.get(key)
-      // Own bytes: the reply to an earlier try was lost, and it succeeded.
-      if (!register.equals(found)) {
-        await this.abandon()
-        throw new CairnError(
-          'SESSION_FENCED',
-          'Cannot commit: another run took this one for dead after a long silence; run it again',
-        )
-      }
-    }
-    await this.#close()
+    const register = sealObject('commit', this.#repository.keys, key, Buffer.from(JSON.stringify(value)))
+    const isCommitted = await this.#putRegister(key, register)
+    // Whatever becomes of the session object now, the outcome stands in the register.
+    await this.abandon()
+    if (isCommitted) return
+    throw new CairnError(
+      'SESSION_FENCED',
+      'Cannot commit: another run took this one for dead after a long silence; run it again',
+    )
   }
 
-  /** Ends the run without a commit. What it stored is garbage that a later reclamation may collect. Never throws. */
-  async abandon(): Promise<void> {
+  /** Puts the one-shot register, and returns whether it is now this run's; `false` means that the run was fenced. */
+  async #putRegister(key: string, register: Buffer): Promise<boolean> {
+    const { storage } = this.#repository
     try {
-      await this.#close()
+      if (await storage.putIfAbsent(key, register, this.#options)) return true
+    } catch (error) {
+      // With these two, nothing was stored. Any other failure leaves open whether it was, or still will be: an empty register,
+      // put if absent, settles it. Where not even that gets an answer, the session object must stay: reclamation has to wait
+      // for this run, until somebody fences it.
+      if (isCairnError(error, 'STORAGE_FULL') || isCairnError(error, 'STORAGE_DENIED')) throw error
+      this.#isInDoubt = true
+      const isAborted = await storage.putIfAbsent(key, Buffer.alloc(0)).catch(() => undefined)
+      if (isAborted === undefined) throw error
+      this.#isInDoubt = false
+      if (isAborted) throw error
+    }
+    // Own bytes: the reply to an earlier try was lost, and it succeeded.
+    return register.equals(await storage.get(key))
+  }
+
+  /**
+   * Ends the run. What it stored and did not commit is garbage that a later reclamation may collect. Never throws, and may be
+   * called again.
+   */
+  async abandon(): Promise<void> {
+    clearInterval(this.#heartbeat)
+    if (this.#isInDoubt) return
+    try {
+      await this.#beating // or it would bring the object back
+      await this.#repository.storage.delete(sessionKey(this.id))
     } catch (error) {
       debug?.('could not close %s: %s', this.id, toCairnError(error).message)
     }
-  }
-
-  async #close(): Promise<void> {
-    clearInterval(this.#heartbeat)
-    await this.#repository.storage.delete(sessionKey(this.id))
   }
 
   /** Names all packs stored so far in index objects, which go out one after the other. */

@@ -43,7 +43,8 @@ export interface RestoreIssue {
 export interface RestoreObserver {
   /** An entry is restored, but for directories' metadata. */
   entry(path: string, node: Pick<TreeNode, 'type' | 'sizeBytes'>): void
-  bytes(count: number): void
+  /** So many more bytes are written, the last of them to `path`. */
+  bytes(count: number, path: string): void
   issue(issue: RestoreIssue): void
 }
 
@@ -76,6 +77,7 @@ export async function restore(options: RestoreOptions): Promise<void> {
     count: options.workers,
     init: { keys: options.repository.keys } satisfies RestoreInit,
   })
+  pool.start()
   await new Restore(options, pool).run()
 }
 
@@ -85,7 +87,11 @@ class Restore {
   readonly #plan = new RestorePlan()
   /** Directories whose metadata comes last, parents before children. */
   readonly #directories: { systemPath: string; path: string; node: TreeNode }[] = []
+  /** Files that several jobs write to; made before the first, finished after the last. */
+  readonly #shared = new Set<string>()
   readonly #mayChown = process.geteuid?.() === 0
+  /** What ended the run first. */
+  #failure: { readonly error: unknown } | undefined
 
   constructor(options: RestoreOptions, pool: WorkerPool<RestoreJob, RestoreResult>) {
     this.#options = options
@@ -173,7 +179,6 @@ class Restore {
     const refs = await this.#refsOf(node, path)
     const addresses = refs.map((ref) => this.#addressOf(ref))
     this.#plan.add(file, refs, addresses)
-    // A huge file alone fills windows: its chunks are planned as they come.
   }
 
   async #refsOf(node: TreeNode, path: string): Promise<readonly ChunkRef[]> {
@@ -253,16 +258,10 @@ class Restore {
     const transfer =
       bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength ? [bytes.buffer as ArrayBuffer] : []
     const result = await this.#pool.run(worker, { pack, header, bytes, offset, segments, files }, { transfer })
-    this.#options.observer.bytes(result.bytes)
+    this.#options.observer.bytes(result.bytes, job.files.at(-1)?.path ?? '')
     const failures = new Map(result.failures.map((failure) => [failure.file, failure]))
     for (const [i, file] of job.files.entries()) this.#fileDone(file, failures.get(i))
   }
-
-  /** What ended the run first. */
-  #failure: { readonly error: unknown } | undefined
-
-  /** Files that several jobs write to; made before the first, finished after the last. */
-  readonly #shared = new Set<string>()
 
   #makeShared(file: PlannedFile): void {
     if (file.failed || this.#shared.has(file.systemPath)) return

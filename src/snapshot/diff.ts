@@ -1,7 +1,7 @@
 import type { ChunkId } from '../base/ids.ts'
 import { type LoadChunk, readContent } from './content.ts'
 import { compareRawNames } from '../base/raw-name.ts'
-import type { TreeNode } from './tree-node.ts'
+import { type TreeNode, sameBytes, sameMetadata } from './tree-node.ts'
 import { readTree } from './tree-reader.ts'
 
 /** One difference between two trees. */
@@ -95,22 +95,6 @@ function onlyIn(these: Map<string, number>, others: Map<string, number>): number
   let sum = 0
   for (const [id, bytes] of these) if (!others.has(id)) sum += bytes
   return sum
-}
-
-function sameMetadata(a: TreeNode, b: TreeNode): boolean {
-  return (
-    a.mode === b.mode &&
-    a.uid === b.uid &&
-    a.gid === b.gid &&
-    a.user === b.user &&
-    a.group === b.group &&
-    a.mtimeNs === b.mtimeNs
-  )
-}
-
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  if (!a || !b) return a === b
-  return Buffer.compare(a, b) === 0
 }
 
 async function* nodesOf(tree: ChunkId | undefined, load: LoadChunk): AsyncGenerator<TreeNode> {

@@ -17,7 +17,7 @@ export interface SnapshotStats {
   readonly addedBytes: number
   /** What this run added to the store: packs and index. */
   readonly storedBytes: number
-  /** Chunks of file content the run came across, and how many of them were new. */
+  /** Chunks that the snapshot refers to, and how many of them were new. */
   readonly chunksTotal: number
   readonly chunksNew: number
   readonly treeChunksNew: number

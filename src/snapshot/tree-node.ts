@@ -57,6 +57,39 @@ const TYPE_OF_NUMBER = new Map<number, NodeType>(
   Object.entries(NODE_TYPES).map(([name, number]) => [number, name as NodeType]),
 )
 
+/** Whether two nodes are the same in everything that a tree says of them. */
+export function sameNode(a: TreeNode, b: TreeNode): boolean {
+  if (a === b) return true
+  return (
+    sameMetadata(a, b) &&
+    a.sizeBytes === b.sizeBytes &&
+    a.linkTarget === b.linkTarget &&
+    a.leaves === b.leaves &&
+    sameBytes(a.content, b.content) &&
+    sameBytes(a.tree, b.tree)
+  )
+}
+
+/** Whether two nodes agree in all but what they contain. */
+export function sameMetadata(a: TreeNode, b: TreeNode): boolean {
+  return (
+    a.name === b.name &&
+    a.type === b.type &&
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.user === b.user &&
+    a.group === b.group &&
+    a.mtimeNs === b.mtimeNs &&
+    Boolean(a.ancestor) === Boolean(b.ancestor)
+  )
+}
+
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === b) return true
+  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
+}
+
 /** Appends one node to `writer`; `scratch` is memory the caller lends. */
 export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWriter): void {
   scratch.reset()
@@ -104,8 +137,8 @@ export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWrit
  *
  * @throws {CairnError} `DATA_CORRUPT` when the bytes make no sense or the name could leave its directory
  */
-export function decodeNode(outer: ByteReader, what: string): TreeNode {
-  const reader = new ByteReader(outer.bytes(), what)
+export function decodeNode(reader: ByteReader, what: string): TreeNode {
+  const outer = reader.enter()
   const name = fromRawName(reader.bytes())
   // A hostile tree must not be able to name anything outside the directory it describes.
   if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
@@ -135,6 +168,7 @@ export function decodeNode(outer: ByteReader, what: string): TreeNode {
     else if (tag === TAG_ANCESTOR) node.ancestor = reader.bytes().length === 0
     else reader.bytes()
   }
+  reader.leave(outer)
   if (type === 'dir' && !node.tree) throw reader.corrupt(`the directory ${JSON.stringify(name)} has no tree`)
   // A symlink that has a tree would be restored as a symlink, and what the tree holds through it.
   if (type !== 'dir' && node.tree) throw reader.corrupt(`${JSON.stringify(name)} has a tree and is no directory`)

@@ -4,7 +4,8 @@ import { CairnError, errnoOf } from '../base/errors.ts'
 import { compareRawNames, toPrintable } from '../base/raw-name.ts'
 import { describeSystemError, findFile, statFile } from '../platform/files.ts'
 import { FolderWalk, type WalkRoot } from './folder/folder-walk.ts'
-import type { Source, SourceEntry, SourceIssue } from './source.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
+import type { Source, SourceCount, SourceEntry, SourceIssue, SourceTotals } from './source.ts'
 
 /**
  * Files and folders of this machine. Paths in the snapshot are rebuilt from the root as Borg does it: `/home/u` becomes
@@ -19,6 +20,7 @@ export function openFolderSource(paths: readonly string[], workingFolder: string
   return {
     paths: roots.map((root) => root.systemPath),
     entries: (onIssue, options) => walk(walked, onIssue, options),
+    count: () => countFolders(walked),
   }
 }
 
@@ -98,6 +100,13 @@ async function* walk(
       yield batch
     }
   }
+}
+
+function countFolders(roots: readonly WalkRoot[]): SourceCount {
+  const self = import.meta.url
+  const url = new URL(`./folder/count-worker${self.slice(self.lastIndexOf('.'))}`, self)
+  const pool = new WorkerPool<readonly WalkRoot[], SourceTotals>({ url, count: 1, init: undefined })
+  return { totals: pool.run(0, roots), [Symbol.asyncDispose]: () => pool.close() }
 }
 
 function ancestorEntry(parts: readonly string[]): SourceEntry {

@@ -31,7 +31,10 @@ export interface SourceEntry {
 
 /** Something that could not be read, or is left out with a reason. */
 export interface SourceIssue {
+  /** Path inside the snapshot. */
   readonly path: string
+  /** Where it is on the system, for messages; raw-name text. */
+  readonly systemPath: string
   readonly message: string
   /** The system's error name, or a code of base/errors.ts. */
   readonly code: string
@@ -46,4 +49,17 @@ export interface Source {
   readonly paths: readonly string[]
   /** Walks once. Goes on after issues. */
   entries(onIssue: (issue: SourceIssue) => void, options?: AbortOptions): AsyncIterable<SourceEntry[]>
+  /** Counts what a walk would find, in a thread of its own, until it is done or disposed of. A stream has no such thing. */
+  count?(): SourceCount
+}
+
+export interface SourceTotals {
+  /** Regular files, and the bytes in them. */
+  readonly files: number
+  readonly bytes: number
+}
+
+export interface SourceCount extends AsyncDisposable {
+  /** Rejects when counting was disposed of first. */
+  readonly totals: Promise<SourceTotals>
 }

@@ -26,8 +26,11 @@ export interface SegmentRecord {
   readonly offset: number
   /** Bytes of the sealed segment, tag included. */
   readonly sealedBytes: number
-  readonly ids: readonly Uint8Array[]
-  readonly lengths: readonly number[]
+  readonly chunks: number
+  /** The ids of its chunks, 32 bytes each, in order. */
+  readonly ids: Uint8Array
+  /** Bytes of its chunks together. */
+  readonly rawBytes: number
 }
 
 /**
@@ -50,10 +53,8 @@ export class PackTableWriter {
   addSegment(sealedBytes: number, ids: readonly Uint8Array[], lengths: readonly number[]): void {
     this.#writer.varint(sealedBytes)
     this.#writer.varint(ids.length)
-    for (const [i, id] of ids.entries()) {
-      this.#writer.raw(id)
-      this.#writer.varint(lengths[i] ?? 0)
-    }
+    for (const id of ids) this.#writer.raw(id)
+    for (const length of lengths) this.#writer.varint(length)
     this.#chunks += ids.length
   }
 
@@ -80,13 +81,10 @@ export function* readPackTable(table: Uint8Array, packBytes: number, what: strin
     if (sealedBytes <= TAG_BYTES || offset + sealedBytes > packBytes)
       throw reader.corrupt('a segment lies outside the pack')
     if (count === 0 || count > MAX_CHUNKS) throw reader.corrupt(`a segment has ${count} chunks`)
-    const ids: Uint8Array[] = []
-    const lengths: number[] = []
-    for (let i = 0; i < count; i++) {
-      ids.push(reader.raw(CHUNK_ID_BYTES))
-      lengths.push(reader.varint())
-    }
-    yield { offset, sealedBytes, ids, lengths }
+    const ids = reader.raw(count * CHUNK_ID_BYTES)
+    let rawBytes = 0
+    for (let i = 0; i < count; i++) rawBytes += reader.varint()
+    yield { offset, sealedBytes, chunks: count, ids, rawBytes }
     offset += sealedBytes
   }
 }

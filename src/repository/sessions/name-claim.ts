@@ -33,6 +33,7 @@ export async function claimName(
       const holder = asSessionId(
         Buffer.from(await storage.get(`${prefix}${newest}`, undefined, options)).toString('utf8'),
       )
+      if (holder === session) return // an earlier try had been answered too late, or not at all
       const state = holder ? await stateOf(storage, keys, holder, session, options) : 'gone'
       if (state !== 'gone') {
         const found = state === 'committed' ? 'a snapshot has it' : 'a run in progress has it'
@@ -74,7 +75,9 @@ async function loadSession(
   try {
     return decodeSession(keys, session, await storage.get(sessionKey(session), undefined, options))
   } catch (error) {
-    if (isCairnError(error, 'NOT_FOUND') || isCairnError(error, 'DATA_CORRUPT')) return undefined
+    // Nothing is known of a run whose object is damaged or of a newer version: only its silence can tell.
+    if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'FORMAT_UNSUPPORTED')) return undefined
+    if (isCairnError(error, 'NOT_FOUND')) return undefined
     throw error
   }
 }

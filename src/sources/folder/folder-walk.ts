@@ -67,7 +67,7 @@ export class FolderWalk {
     try {
       const stat = statFile(systemPath)
       if (stat.type === 'socket') {
-        this.#onIssue({ path, message: 'sockets cannot be backed up; it is left out', code: 'SKIPPED' })
+        this.#onIssue({ path, systemPath, message: 'sockets cannot be backed up; it is left out', code: 'SKIPPED' })
         return
       }
       batch.push(toEntry(stat, systemPath, path, name, depth))
@@ -75,7 +75,7 @@ export class FolderWalk {
     } catch (error) {
       // Gone between listing and looking: nothing is missing that could have been saved.
       const isRoot = this.#stack.length === 0
-      if (isRoot || errnoOf(error) !== 'ENOENT') this.#report(path, error)
+      if (isRoot || errnoOf(error) !== 'ENOENT') this.#report(path, systemPath, error)
     }
   }
 
@@ -83,12 +83,12 @@ export class FolderWalk {
     try {
       this.#stack.push({ systemPath, path, depth, names: listDirectory(systemPath), next: 0 })
     } catch (error) {
-      this.#report(path, error)
+      this.#report(path, systemPath, error)
     }
   }
 
-  #report(path: string, error: unknown): void {
-    this.#onIssue({ path, message: describeSystemError(error), code: errnoOf(error) ?? 'INTERNAL' })
+  #report(path: string, systemPath: string, error: unknown): void {
+    this.#onIssue({ path, systemPath, message: describeSystemError(error), code: errnoOf(error) ?? 'INTERNAL' })
   }
 }
 

@@ -1,0 +1,145 @@
+import { CairnError } from '../base/errors.ts'
+import { formatBytes } from '../base/sizes.ts'
+import type { DiffChange } from '../operations/diff.ts'
+import type { EntryInfo } from '../operations/snapshot-info.ts'
+import type { CommandContext, DefineCommand } from './context.ts'
+import { DiffTotals } from './diff-totals.ts'
+import { formatMode, formatTime, nsToMs, plural } from './output/format.ts'
+import { rawField } from './output/raw-json.ts'
+import { printable } from './output/text.ts'
+import { snapshotPaths, splitLocation } from './positionals.ts'
+
+const HELP = `
+Each line begins with a letter, as in restic: + added, - removed, M content changed, T type
+changed, U only owner, mode or time changed. Then come the bytes that were added and removed.
+A and B are names, beginnings of ids, or 'latest'.
+
+Examples:
+  cairn diff /mnt/disk/backups::monday tuesday
+  cairn diff -r /mnt/disk/backups monday latest home/ann
+  cairn diff /mnt/disk/backups::monday tuesday --json`
+
+const LETTERS: Record<DiffChange['change'], string> = {
+  added: '+',
+  removed: '-',
+  modified: 'M',
+  type: 'T',
+  metadata: 'U',
+}
+
+const COLORS = { '+': 'green', '-': 'red', M: 'yellow', T: 'magenta', U: 'cyan' } as const
+
+export const define: DefineCommand = (command, context) => {
+  command
+    .argument('[A]', 'REPO::A, or with -r or CAIRN_REPO just A: the snapshot before')
+    .argument('[B]', 'the snapshot after, in the same repository')
+    .argument('[PATHS...]', 'only what is at or below these paths')
+    .usage('REPO::A B [PATH...] [OPTIONS]')
+    .addHelpText('after', HELP)
+    .action((before: string | undefined, after: string | undefined, paths: string[]) =>
+      run(
+        context,
+        [before, after, ...paths].filter((value) => value !== undefined),
+      ),
+    )
+}
+
+async function run(context: CommandContext, values: string[]): Promise<void> {
+  const { output, world } = context
+  const { location, snapshot: before, rest } = await context.select(values, 'snapshot')
+  const [second, ...paths] = rest
+  if (before === undefined || second === undefined) {
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot compare: two snapshots are needed; write cairn diff REPO::A B')
+  }
+  const after = await secondSnapshot(context, second, location)
+
+  const { diffSnapshots } = await world.operations.diff()
+  const totals = new DiffTotals()
+  const access = await context.access(location)
+  const compared = await diffSnapshots(access, before, after, snapshotPaths(paths), async (change) => {
+    totals.add(change)
+    if (output.settings.json) output.json(changeJson(change))
+    else {
+      const letter = LETTERS[change.change] as keyof typeof COLORS
+      output.line(`${output.style(COLORS[letter], letter)} ${changeLine(change)}`)
+    }
+    await output.ready()
+  })
+
+  if (output.settings.json) {
+    output.json({
+      message_type: 'statistics',
+      source_snapshot: compared.before.id,
+      target_snapshot: compared.after.id,
+      ...totals.json(),
+    })
+  } else if (!output.settings.quiet) {
+    const { added, removed, changed } = totals
+    const bytes = `${formatBytes(added.bytes)} added, ${formatBytes(removed.bytes)} removed`
+    output.line(
+      totals.empty
+        ? 'No differences.'
+        : `${plural(added.entries, 'entry', 'entries')} added, ${removed.entries} removed, ${changed} changed; ${bytes}`,
+    )
+  }
+}
+
+/** B may be written like A, with its repository, as long as it is the same. */
+async function secondSnapshot(context: CommandContext, text: string, location: string): Promise<string> {
+  const { repository: named, snapshot } = splitLocation(text)
+  if (snapshot === undefined) return context.expand(text)
+  const repository = named === undefined ? location : await context.expand(named)
+  if (repository !== location) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot compare snapshots of two repositories: ${location} and ${repository}; both must be in one`,
+    )
+  }
+  return context.expand(snapshot)
+}
+
+function changeLine({ path, change, before, after, bytesAdded, bytesRemoved }: DiffChange): string {
+  const isFolder = (after ?? before)?.type === 'dir'
+  const added = bytesAdded > 0 ? `+${formatBytes(bytesAdded)}` : ''
+  const removed = bytesRemoved > 0 ? `-${formatBytes(bytesRemoved)}` : ''
+  const details = before && after ? metadataChanges(before, after, change === 'metadata') : []
+  return [
+    added.padStart(10),
+    removed.padStart(10),
+    '',
+    [printable(path) + (isFolder ? '/' : ''), ...details.map((detail) => `[${detail}]`)].join(' '),
+  ].join(' ')
+}
+
+/** What is different besides the content, as Borg words it. A new time alone is only worth words when nothing else changed. */
+function metadataChanges(before: EntryInfo, after: EntryInfo, withTime: boolean): string[] {
+  const details: string[] = []
+  const compare = (one: string, other: string): void => {
+    if (one !== other) details.push(`${one} -> ${other}`)
+  }
+  compare(formatMode(before.type, before.mode), formatMode(after.type, after.mode))
+  compare(owner(before), owner(after))
+  if (before.linkTarget !== undefined && after.linkTarget !== undefined) {
+    compare(printable(before.linkTarget), printable(after.linkTarget))
+  }
+  if (withTime && details.length === 0 && before.mtimeNs !== after.mtimeNs) {
+    details.push(`${formatTime(nsToMs(before.mtimeNs))} -> ${formatTime(nsToMs(after.mtimeNs))}`)
+  }
+  return details
+}
+
+function owner(entry: EntryInfo): string {
+  return printable(`${entry.user || entry.uid}:${entry.group || entry.gid}`)
+}
+
+/** restic's `change` line, with the bytes that are only in one of the two. */
+function changeJson({ path, change, before, after, bytesAdded, bytesRemoved }: DiffChange): object {
+  const isFolder = (after ?? before)?.type === 'dir'
+  return {
+    message_type: 'change',
+    ...rawField('path', isFolder ? `${path}/` : path),
+    modifier: LETTERS[change],
+    bytes_added: bytesAdded,
+    bytes_removed: bytesRemoved,
+  }
+}

@@ -1,0 +1,93 @@
+import { InvalidArgumentError, Option } from 'commander'
+import { CairnError } from '../base/errors.ts'
+import { newPassphrase } from '../config/passphrase.ts'
+import type { EncryptionMode } from '../operations/init.ts'
+import type { CommandContext, DefineCommand } from './context.ts'
+import { initializedJson, keyAdvice } from './new-repository.ts'
+import { printable } from './output/text.ts'
+
+interface InitCommandOptions {
+  readonly encryption: EncryptionMode
+  readonly chunkerParams?: string
+}
+
+const HELP = `
+The passphrase comes from CAIRN_NEW_PASSPHRASE, CAIRN_PASSPHRASE, CAIRN_PASSCOMMAND or
+CAIRN_PASSPHRASE_FD (or their BORG_ names), else it is asked for twice on the terminal.
+
+Examples:
+  cairn init /mnt/disk/backups
+  cairn init -r /mnt/disk/backups --encryption keyfile
+  cairn init --encryption none /srv/public
+  CAIRN_PASSCOMMAND='pass show backups' cairn init /mnt/disk/backups`
+
+export const define: DefineCommand = (command, context) => {
+  command
+    .argument('[REPO]', 'where to make it')
+    .usage('[REPO] [OPTIONS]')
+    .addOption(
+      new Option(
+        '-e, --encryption <MODE>',
+        'repokey: key in the repository, locked by a passphrase; keyfile: key on this machine',
+      )
+        .choices(['repokey', 'keyfile', 'none'])
+        .default('repokey'),
+    )
+    .option('--chunker-params <PARAMS>', 'how files are cut, like fastcdc,256K,1M,4M', notEmpty)
+    .addHelpText('after', HELP)
+    .action((repository: string | undefined, options: InitCommandOptions) => run(context, repository, options))
+}
+
+async function run(
+  context: CommandContext,
+  repository: string | undefined,
+  options: InitCommandOptions,
+): Promise<void> {
+  const { output, world } = context
+  const { location, isDefault, snapshot } = await context.select(
+    repository === undefined ? [] : [repository],
+    'location',
+  )
+  if (isDefault) {
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repository: none is named; write cairn init REPO')
+  }
+  if (snapshot !== undefined) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot make a repository: it is named without '::${snapshot}'; that names a snapshot`,
+    )
+  }
+
+  const { encryption } = options
+  const passphrase =
+    encryption === 'none'
+      ? undefined
+      : await newPassphrase(world.env, location, {
+          allowEmpty: encryption === 'keyfile',
+          secrets: world.secrets,
+          signal: world.signal,
+        })
+  const { initRepository } = await world.operations.init()
+  const result = await initRepository({
+    location,
+    keyFolder: context.folders.keys,
+    encryption,
+    passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
+    chunkerParams: options.chunkerParams,
+    signal: world.signal,
+    clock: world.clock,
+  })
+
+  if (output.settings.json) {
+    output.json(initializedJson(result))
+    return
+  }
+  if (output.settings.quiet) return
+  output.line(`Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`)
+  for (const line of keyAdvice(encryption, result.keyFile, passphrase !== '')) output.line(line)
+}
+
+function notEmpty(value: string): string {
+  if (value === '') throw new InvalidArgumentError('It is empty.')
+  return value
+}

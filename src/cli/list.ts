@@ -1,0 +1,91 @@
+import type { EntryInfo } from '../operations/snapshot-info.ts'
+import type { CommandContext, DefineCommand, Selection } from './context.ts'
+import { formatIsoTime, formatMode, formatTime, nsToMs } from './output/format.ts'
+import { padText, printable } from './output/text.ts'
+import { nodeJson, snapshotJson } from './output/record-json.ts'
+import { snapshotPaths } from './positionals.ts'
+
+interface ListCommandOptions {
+  readonly short?: true
+}
+
+const HELP = `
+With -r or CAIRN_REPO, the first argument is a snapshot: a name, the beginning of an id,
+or 'latest'. Without, it is the repository ('latest' and '::NAME' are of the default one).
+
+Examples:
+  cairn list                                    snapshots of the default repository
+  cairn list /mnt/disk/backups
+  cairn list /mnt/disk/backups::monday home/ann/documents
+  cairn list -r /mnt/disk/backups latest --short`
+
+export const define: DefineCommand = (command, context) => {
+  command
+    .argument('[REPO]', 'REPO lists snapshots, REPO::SNAPSHOT its entries')
+    .argument('[PATHS...]', 'only entries at or below these paths')
+    .usage('[REPO | REPO::SNAPSHOT [PATH...]] [OPTIONS]')
+    .option('--short', 'print only names or paths')
+    .addHelpText('after', HELP)
+    .action((first: string | undefined, paths: string[], options: ListCommandOptions) =>
+      run(context, first === undefined ? [] : [first, ...paths], options),
+    )
+}
+
+async function run(context: CommandContext, values: string[], options: ListCommandOptions): Promise<void> {
+  const selection = await context.select(values, 'repository')
+  if (selection.snapshot === undefined) await listSnapshots(context, selection, options)
+  else await listEntries(context, selection, selection.snapshot, options)
+}
+
+async function listSnapshots(
+  context: CommandContext,
+  selection: Selection,
+  options: ListCommandOptions,
+): Promise<void> {
+  const { output, world } = context
+  const operations = await world.operations.list()
+  const { snapshots } = await operations.listSnapshots(await context.access(selection.location))
+  if (output.settings.json) {
+    output.json(snapshots.map(snapshotJson))
+    return
+  }
+  for (const { name, id, startedAt, incomplete } of snapshots) {
+    const shown = printable(name)
+    if (options.short) output.line(shown)
+    else output.line(`${padText(shown, 36)} ${formatIsoTime(startedAt)} [${id}]${incomplete ? ' (incomplete)' : ''}`)
+    await output.ready()
+  }
+  if (snapshots.length === 0) output.note(`cairn: repository ${printable(selection.location)} has no snapshots yet`)
+}
+
+async function listEntries(
+  context: CommandContext,
+  selection: Selection,
+  snapshot: string,
+  options: ListCommandOptions,
+): Promise<void> {
+  const { output, world } = context
+  const operations = await world.operations.list()
+  const access = await context.access(selection.location)
+  const { json } = output.settings
+  await operations.listEntries(access, snapshot, snapshotPaths(selection.rest), {
+    onSnapshot(found) {
+      if (json) output.json({ message_type: 'snapshot', ...snapshotJson(found) })
+    },
+    async onEntry(entry) {
+      if (json) output.json(nodeJson(entry))
+      else output.line(options.short ? printable(entry.path) : entryLine(entry))
+      await output.ready()
+    },
+  })
+}
+
+/** One line as `borg list REPO::NAME` and `ls -l` print it: `-rw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:44:05 a/b`. */
+export function entryLine(entry: EntryInfo): string {
+  const user = (printable(entry.user) || String(entry.uid)).padEnd(6)
+  const group = (printable(entry.group) || String(entry.gid)).padEnd(6)
+  const size = String(entry.sizeBytes).padStart(8)
+  const target = entry.linkTarget === undefined ? '' : ` -> ${printable(entry.linkTarget)}`
+  const mode = formatMode(entry.type, entry.mode)
+  return `${mode} ${user} ${group} ${size} ${formatTime(nsToMs(entry.mtimeNs))} ${printable(entry.path)}${target}`
+}

@@ -1,0 +1,126 @@
+import { styleText } from 'node:util'
+import type { World } from '../world.ts'
+import { LineWriter } from './line-writer.ts'
+import { StatusLine } from './status-line.ts'
+
+/** How a run talks, from options that every command has. */
+export interface OutputSettings {
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly verbose: boolean
+  /** `undefined`: as fits the terminal. */
+  readonly progress: boolean | undefined
+}
+
+/** Ends a command that only prints, when nobody reads what it prints. No failure. */
+export class ReaderGone extends Error {}
+
+type Style = Parameters<typeof styleText>[0]
+
+/**
+ * The only way to the standard streams. Results go to standard output, everything about the run (warnings, progress, errors) to
+ * standard error; with `--json` both carry one object a line.
+ */
+export class Output {
+  settings: OutputSettings = { json: false, quiet: false, verbose: false, progress: undefined }
+  readonly #out: LineWriter
+  readonly #err: LineWriter
+  readonly #env: World['env']
+  #status: StatusLine | undefined
+
+  constructor({ stdout, stderr, env }: Pick<World, 'stdout' | 'stderr' | 'env'>) {
+    this.#out = new LineWriter(stdout)
+    this.#err = new LineWriter(stderr)
+    this.#env = env
+  }
+
+  /** Standard error is a terminal that can move its cursor. */
+  get interactive(): boolean {
+    return this.#err.stream.isTTY === true && this.#env['TERM'] !== 'dumb'
+  }
+
+  /** Prints one line of a result. */
+  line(text: string): void {
+    this.#status?.clear()
+    this.#out.write(`${text}\n`)
+  }
+
+  /** Prints text that has its line ends, like help. */
+  text(text: string, stream: 'out' | 'err' = 'out'): void {
+    this.#status?.clear()
+    ;(stream === 'out' ? this.#out : this.#err).write(text)
+  }
+
+  /** Prints one object of a result, on one line. */
+  json(value: object): void {
+    this.line(JSON.stringify(value))
+  }
+
+  /** Prints a line about the run, unless `--quiet`. */
+  note(text: string): void {
+    if (!this.settings.quiet) this.errorLine(text)
+  }
+
+  /** Prints `cairn: warning: …`. */
+  warning(text: string): void {
+    this.errorLine(`cairn: ${this.style('yellow', 'warning:', 'err')} ${text}`)
+  }
+
+  errorLine(text: string): void {
+    this.#status?.clear()
+    this.#out.flush() // what was printed before comes before
+    this.#err.write(`${text}\n`)
+    this.#err.flush()
+  }
+
+  errorJson(value: object): void {
+    this.errorLine(JSON.stringify(value))
+  }
+
+  /** Hands to the system what is held back to be written in large pieces. */
+  flush(): void {
+    this.#out.flush()
+  }
+
+  /**
+   * Resolves when standard output takes more; await it between the lines of a long listing.
+   *
+   * @throws {ReaderGone} when nobody reads it any more (`cairn list | head`), so that the listing ends
+   */
+  async ready(): Promise<void> {
+    await this.#out.ready()
+    if (this.#out.closed && !this.#out.failure) throw new ReaderGone()
+  }
+
+  /** Shows a status line until `endStatus`; only for `interactive` output. */
+  beginStatus(render: (columns: number) => string): void {
+    this.#status = new StatusLine(this.#err.stream, render)
+  }
+
+  endStatus(): void {
+    this.#status?.close()
+    this.#status = undefined
+  }
+
+  style(style: Style, text: string, stream: 'out' | 'err' = 'out'): string {
+    return this.hasColors(stream) ? styleText(style, text, { validateStream: false }) : text
+  }
+
+  /** Colours are for terminals, and not for people who set NO_COLOR (no-color.org). */
+  hasColors(stream: 'out' | 'err'): boolean {
+    const writer = stream === 'out' ? this.#out : this.#err
+    return writer.stream.isTTY === true && !this.#env['NO_COLOR'] && this.#env['TERM'] !== 'dumb'
+  }
+
+  columns(stream: 'out' | 'err'): number | undefined {
+    return (stream === 'out' ? this.#out : this.#err).stream.columns
+  }
+
+  /** Resolves when everything has been written; says why when standard output could not take it. */
+  async end(): Promise<Error | undefined> {
+    this.endStatus()
+    await this.#out.end()
+    await this.#err.end()
+    return this.#out.failure
+  }
+}

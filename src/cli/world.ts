@@ -1,0 +1,43 @@
+import type { Clock } from '../base/clock.ts'
+import type { Environment } from '../config/environment.ts'
+import type { PlaceholderValues } from '../config/placeholders.ts'
+import type { SecretInput } from '../platform/secret-input.ts'
+import type { OutputStream } from './output/line-writer.ts'
+
+/**
+ * Loads the operations one by one, so that `cairn list` does not wait for the code of `cairn create`. Tests pass fakes.
+ */
+export interface Operations {
+  readonly init: () => Promise<Pick<typeof import('../operations/init.ts'), 'initRepository'>>
+  readonly create: () => Promise<Pick<typeof import('../operations/create.ts'), 'createSnapshot'>>
+  readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
+  readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
+  readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
+  readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
+}
+
+export const systemOperations: Operations = {
+  init: () => import('../operations/init.ts'),
+  create: () => import('../operations/create.ts'),
+  list: () => import('../operations/list.ts'),
+  extract: () => import('../operations/extract.ts'),
+  info: () => import('../operations/info.ts'),
+  diff: () => import('../operations/diff.ts'),
+}
+
+/** Everything outside the program that it touches, apart from what operations do. */
+export interface World {
+  readonly env: Environment
+  readonly stdout: OutputStream
+  readonly stderr: OutputStream
+  /** Ends the run; a `CairnError` as its reason says how (`details.exitCode`). */
+  readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly operations: Operations
+  /** Makes a folder of the user's own data, and those above it. */
+  readonly makeFolder: (folder: string) => Promise<void>
+  /** The system's when absent. */
+  readonly secrets?: SecretInput | undefined
+  /** This machine's when absent. */
+  readonly placeholders?: PlaceholderValues | undefined
+}

@@ -1,0 +1,38 @@
+/** The command line program: wires the process to `cli`. Everything else is there. */
+import { systemClock } from './base/clock.ts'
+import { runProgram } from './cli/program.ts'
+import { systemOperations } from './cli/world.ts'
+import { abortOnSignals } from './platform/signals.ts'
+
+const watch = abortOnSignals()
+process.exitCode = await runProgram(await commandLine(), {
+  env: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: watch.signal,
+  clock: systemClock,
+  operations: systemOperations,
+  makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
+})
+watch.dispose()
+
+/**
+ * The arguments without loss. Node decodes them as UTF-8 and puts U+FFFD where that fails, which would make a path with another
+ * encoding impossible to name; Linux has the bytes.
+ */
+async function commandLine(): Promise<readonly string[]> {
+  const decoded = process.argv.slice(2)
+  if (!decoded.some((word) => word.includes('\uFFFD'))) return decoded
+  try {
+    const { readFile } = await import('node:fs/promises')
+    const { fromRawName } = await import('./base/raw-name.ts')
+    const bytes = await readFile('/proc/self/cmdline')
+    const words: string[] = []
+    for (let start = 0, end; (end = bytes.indexOf(0, start)) >= 0; start = end + 1) {
+      words.push(fromRawName(bytes.subarray(start, end)))
+    }
+    return words.slice(words.length - decoded.length)
+  } catch {
+    return decoded // not Linux
+  }
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import type { Operations } from '../../src/cli/world.ts'
+import type { ExtractEvent, ExtractOptions } from '../../src/operations/extract.ts'
+import { aSnapshot, jsonLines, runCli } from './harness.ts'
+
+interface Call extends ExtractOptions {
+  readonly location: string
+}
+
+function extracting(
+  events: ExtractEvent[] = [],
+  incomplete = false,
+): { operations: Partial<Operations>; calls: Call[] } {
+  const calls: Call[] = []
+  const operations: Partial<Operations> = {
+    extract: async () => ({
+      extractSnapshot: async ({ location }, options) => {
+        calls.push({ location, ...options })
+        for (const event of events) options.onEvent?.(event)
+        return {
+          snapshot: aSnapshot({ incomplete }),
+          files: 3,
+          directories: 2,
+          otherEntries: 1,
+          bytes: 5000,
+          issues: events.filter((event) => event.type === 'issue').length,
+          durationMs: 1500,
+        }
+      },
+    }),
+  }
+  return { operations, calls }
+}
+
+const issue: ExtractEvent = { type: 'issue', path: 'a/b', message: 'it exists already', code: 'EEXIST' }
+
+describe('extract and restore', () => {
+  it('understand every way to name a snapshot', async () => {
+    const standard = '/home/ann/.local/share/cairn/repository'
+    const rows: [argv: string[], env: Record<string, string>, [string, string, string[], string]][] = [
+      [['extract', 'r::a'], {}, ['r', 'a', [], '.']],
+      [['extract', 'r::a', '/x', 'y/'], {}, ['r', 'a', ['x', 'y'], '.']],
+      [['extract', '-r', 'r', 'latest', 'x'], {}, ['r', 'latest', ['x'], '.']],
+      [['extract', '::a', '/'], { BORG_REPO: 'r' }, ['r', 'a', [], '.']],
+      [['extract', 'a'], {}, [standard, 'a', [], '.']],
+      [['restore', '--target', '/t'], {}, [standard, 'latest', [], '/t']],
+      [['restore', '--target', '/t', '/home/ann', 'x'], {}, [standard, 'latest', ['home/ann', 'x'], '/t']],
+      [['restore', '-t', 't', 'r::a', 'x'], {}, ['r', 'a', ['x'], 't']],
+      [['restore', 'r::', '-t', 't'], {}, ['r', 'latest', [], 't']],
+      [['restore', '0123', 'x', '-t', 't'], { CAIRN_REPO: 'r' }, ['r', '0123', ['x'], 't']],
+    ]
+    for (const [argv, env, expected] of rows) {
+      const { operations, calls } = extracting()
+      assert.equal((await runCli(argv, { env, operations })).exitCode, 0)
+      const [{ location, snapshot, paths, target } = assert.fail()] = calls
+      assert.deepEqual([location, snapshot, paths, target], expected, argv.join(' '))
+    }
+  })
+
+  it('end with one line', async () => {
+    const { operations } = extracting()
+    const { stdout, stderr } = await runCli(['restore', 'r::a', '--target', '/t'], { operations })
+    assert.equal(stdout, 'Restored 3 files (4.88 KiB) of monday into /t in 1.50 s\n')
+    assert.equal(stderr, '')
+    const here = await runCli(['extract', 'r::a'], { operations })
+    assert.match(here.stdout, /into the current folder/)
+    assert.equal((await runCli(['extract', 'r::a', '-q'], { operations })).stdout, '')
+  })
+
+  it('list what they write with --list', async () => {
+    const { operations, calls } = extracting([{ type: 'entry', path: 'a/\u001B', sizeBytes: 3 }])
+    assert.equal((await runCli(['extract', 'r::a', '--list', '-q'], { operations })).stdout, 'a/\\x1b\n')
+    assert.equal(calls[0]?.listEntries, true)
+  })
+
+  it('warn and exit with 3 when something could not be restored', async () => {
+    const { operations } = extracting([issue])
+    const { exitCode, stderr } = await runCli(['extract', 'r::a', '-q'], { operations })
+    assert.equal(exitCode, 3)
+    assert.equal(
+      stderr,
+      'cairn: warning: cannot restore a/b: it exists already\ncairn: warning: not everything could be restored: 1 problem, see above\n',
+    )
+  })
+
+  it('say that the snapshot was incomplete from the beginning, which is no failure of theirs', async () => {
+    const { operations } = extracting([], true)
+    const { exitCode, stderr } = await runCli(['extract', 'r::a'], { operations })
+    assert.equal(exitCode, 0)
+    assert.match(stderr, /this snapshot is incomplete/)
+  })
+
+  it("print restic's lines with --json", async () => {
+    const { operations } = extracting([
+      { type: 'progress', filesDone: 1, bytesDone: 2, filesTotal: 4, bytesTotal: 8, issues: 0, currentPath: 'x' },
+      { type: 'entry', path: 'x', sizeBytes: 3 },
+      issue,
+    ])
+    const { exitCode, stdout, stderr } = await runCli(['restore', 'r::a', '-t', 't', '--json', '-v'], { operations })
+    assert.equal(exitCode, 3)
+    const [status, entry, summary] = jsonLines(stdout)
+    assert.deepEqual(
+      [status?.['message_type'], status?.['percent_done'], status?.['files_restored'], status?.['bytes_restored']],
+      ['status', 0.25, 1, 2],
+    )
+    assert.deepEqual(entry, { message_type: 'verbose_status', action: 'restored', item: 'x', size: 3 })
+    assert.deepEqual(
+      [summary?.['message_type'], summary?.['files_restored'], summary?.['bytes_restored'], summary?.['error_count']],
+      ['summary', 3, 5000, 1],
+    )
+    assert.deepEqual(jsonLines(stderr), [
+      {
+        message_type: 'error',
+        error: { message: 'it exists already' },
+        during: 'restore',
+        item: 'a/b',
+        code: 'EEXIST',
+      },
+    ])
+  })
+})

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, describe, it } from 'node:test'
+import { type ForeignNode, ForeignReader } from './format-reader.ts'
+import { makeRepoV1 } from './testdata/make-repo-v1.ts'
+import { type FixtureEntry, REPO_V1_PASSPHRASE, entriesOf } from './testdata/repo-v1.ts'
+
+/* What was written from docs/format.md alone reads what the program writes: the document is complete and true. */
+
+const TYPES = { file: 1, dir: 2, symlink: 3 }
+
+/** All nodes below a tree, with their paths in latin1. */
+function* walk(reader: ForeignReader, tree: Buffer, folder: string): Generator<[string, ForeignNode]> {
+  for (const node of reader.nodes(tree)) {
+    const name = folder + node.name.toString('latin1')
+    yield [name, node]
+    const below = node.tags.get(5)
+    if (below) yield* walk(reader, below, `${name}/`)
+  }
+}
+
+function assertHolds(reader: ForeignReader, node: ForeignNode, entry: FixtureEntry): void {
+  assert.deepEqual([node.type, node.mtimeNs], [TYPES[entry.type], entry.mtimeNs], entry.path)
+  if (entry.type !== 'symlink') assert.equal(node.mode, entry.mode, entry.path)
+  if (entry.type === 'symlink') assert.equal(node.tags.get(3)?.toString('latin1'), entry.target)
+  if (entry.type !== 'file') return
+  assert.equal(node.sizeBytes, entry.content.length)
+  assert.ok(reader.content(node.tags.get(4)).equals(entry.content), entry.path)
+}
+
+/** Opens a repository made by `makeRepoV1`. */
+function open(folder: string, encryption: string): ForeignReader {
+  const keys = path.join(folder, 'keys')
+  const slots =
+    encryption === 'keyfile' ? readdirSync(keys).map((name) => readFileSync(path.join(keys, name), 'utf8')) : undefined
+  return new ForeignReader(path.join(folder, encryption), REPO_V1_PASSPHRASE, slots)
+}
+
+for (const made of ['now', 'by version 1'] as const) {
+  describe(`a repository made ${made}, read with docs/format.md`, () => {
+    const here = process.cwd()
+    let folder = path.join(here, 'test/testdata/repo-v1')
+    if (made === 'now') {
+      before(async () => {
+        folder = mkdtempSync(path.join(tmpdir(), 'cairn-format-'))
+        await makeRepoV1(folder, ['zstd'])
+        process.chdir(here)
+      })
+      after(() => rmSync(folder, { recursive: true }))
+    }
+
+    for (const encryption of ['repokey', 'keyfile', 'none']) {
+      it(`gives every file back (${encryption})`, () => {
+        const reader = open(folder, encryption)
+        const record = reader.snapshots().get('zstd')
+        const entries = entriesOf('zstd').sort((a, b) => Buffer.compare(raw(a.path), raw(b.path)))
+        const nodes = new Map(walk(reader, Buffer.from(record?.tree ?? '', 'hex'), ''))
+        assert.deepEqual([...nodes.keys()].sort(), entries.map((entry) => entry.path).sort())
+        for (const entry of entries) assertHolds(reader, nodes.get(entry.path) as ForeignNode, entry)
+
+        // The fixture has what is rare in it: a directory in several chunks, content with a list.
+        const large = reader.find('zstd', 'large').tags.get(4)
+        assert.equal(large?.[0], 1)
+        const links = reader.find('zstd', 'links')
+        assert.equal(reader.chunk(links.tags.get(5) as Buffer)[1], 1)
+
+        // One stamp for each node that is no directory.
+        const stamps = reader.content(Buffer.from(String(record?.['stamps']), 'base64'))
+        assert.equal(stamps.length, 16 * entries.filter(({ type }) => type !== 'dir').length)
+      })
+    }
+
+    it('does not open with another passphrase', () => {
+      assert.throws(() => new ForeignReader(path.join(folder, 'repokey'), 'wrong'))
+    })
+  })
+}
+
+function raw(latin1: string): Buffer {
+  return Buffer.from(latin1, 'latin1')
+}
