@@ -25,9 +25,9 @@ const inside = source.slice(1)
 let repository: TestRepository
 
 before(async () => {
-  const content = testBytes('refused', 24 << 20)
+  const content = testBytes('refused', 12 << 20)
   chmodSync(source, 0o755)
-  for (let i = 0; i < 60; i++) writeFileSync(`${source}/f${i}`, content.subarray(i * 100_000, i * 200_000 + 10))
+  for (let i = 0; i < 60; i++) writeFileSync(`${source}/f${i}`, content.subarray(i * 50_000, i * 100_000 + 10))
   writeFileSync(`${source}/large`, content)
   mkdirSync(`${source}/d`)
   writeFileSync(`${source}/d/setuid`, 'x')
@@ -69,7 +69,7 @@ describe('a target that is full', () => {
   const canMount = hasCommand('unshare', '--mount', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt')
 
   it('ends the restore in TARGET_FAILED and leaves whole files only', { skip: needs(canMount, 'cannot mount') }, () => {
-    for (const sizeKiB of [4000, 40_000]) {
+    for (const sizeKiB of [4000, 25_000]) {
       const target = newFolder()
       const mount = `mount -t tmpfs -o size=${sizeKiB}k tmpfs ${target} && exec "$@"`
       const { outcome, digest } = restoreBelow(['unshare', '--mount', 'sh', '-c', mount, 'sh'], target)

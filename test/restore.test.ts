@@ -25,7 +25,7 @@ let repository: TestRepository
 before(async () => {
   makeTortureTree(source)
   repository = await TestRepository.create()
-  const { issues } = await repository.create([source])
+  const { issues } = await repository.create([source], { workers: 2 })
   assert.equal(issues, 0)
 })
 
@@ -103,11 +103,11 @@ describe('backing up and restoring any tree', () => {
       fc.asyncProperty(fc.array(anyEntry, { maxLength: 25 }), async (entries) => {
         const root = newFolder()
         for (const entry of entries) makeEntry(root, entry)
-        const { issues } = await trees.create([root], { workers: 1 })
+        const { issues } = await trees.create([root])
         assert.equal(issues, 0)
         await trees.expectRestored(root)
       }),
-      { numRuns: 12 },
+      { numRuns: 10 },
     )
   })
 

@@ -99,7 +99,7 @@ export class TestRepository {
     return new TestRepository(access)
   }
 
-  /** Backs up paths; events are collected in the result. */
+  /** Backs up paths, with one worker, for starting threads takes time; events are collected in the result. */
   async create(
     paths: readonly string[],
     options: Partial<CreateOptions> & { access?: Partial<RepositoryAccess> } = {},
@@ -108,7 +108,7 @@ export class TestRepository {
     const name = `snapshot-${++this.#snapshots}`
     const result = await createSnapshot(
       { ...this.access, ...options.access },
-      { name, paths, workers: 2, listEntries: true, onEvent: (event) => events.push(event), ...options },
+      { name, paths, workers: 1, listEntries: true, onEvent: (event) => events.push(event), ...options },
     )
     return { ...result, events }
   }
@@ -123,7 +123,7 @@ export class TestRepository {
       {
         snapshot: 'latest',
         paths: [],
-        workers: 2,
+        workers: 1,
         listEntries: true,
         onEvent: (event) => events.push(event),
         ...options,

@@ -3,11 +3,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { toHex } from '../base/ids.ts'
 import { testBytes } from '../chunker/testing.ts'
-import { parseCompression } from '../codec/compression.ts'
 import { newDirectory } from '../platform/testing.ts'
 import { sourceEntry, sourceOf } from '../sources/testing.ts'
 import { RANGE_BYTES } from './protocol.ts'
-import { archiveInto, chunkIdsOf, contentOf, folderSource, newRepository, nodesOf } from './testing.ts'
+import { archiveInto, chunkIdsOf, folderSource, newRepository, nodesOf } from './testing.ts'
 
 /** A folder of many small files in nested directories, duplicates, symlinks, and files of one and of several ranges. */
 function newTree(): string {
@@ -30,7 +29,7 @@ const tree = newTree()
 describe('archive()', () => {
   it('gives the same tree and the same chunks with any number of workers, and every time', async () => {
     const results: unknown[] = []
-    for (const workers of [1, 2, 8, 8]) {
+    for (const workers of [1, 3, 8]) {
       const repository = await newRepository()
       const run = await archiveInto(repository, folderSource(tree), { workers })
       assert.deepEqual(run.issues, [])
@@ -42,19 +41,6 @@ describe('archive()', () => {
       })
     }
     for (const result of results.slice(1)) assert.deepEqual(result, results[0])
-  })
-
-  it('gives the same tree whatever the compression', async () => {
-    const trees = new Set<string>()
-    for (const compression of ['none', 'lz4', 'zstd', 'zlib', 'lzma']) {
-      const repository = await newRepository()
-      const source = folderSource(`${tree}/dir-3`)
-      const run = await archiveInto(repository, source, { compression: parseCompression(compression) })
-      trees.add(toHex(run.tree))
-      const node = (await nodesOf(repository, run)).get('sub/sub/sub/f29')
-      assert.equal((await contentOf(repository, node)).length, node?.sizeBytes)
-    }
-    assert.equal(trees.size, 1)
   })
 
   it('stores equal content once, within a run and across runs', async () => {

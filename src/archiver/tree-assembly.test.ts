@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { compareRawNames } from '../base/raw-name.ts'
 import { StampReader } from '../snapshot/stamps.ts'
-import { MemoryChunks, collect, loadNodes } from '../snapshot/testing.ts'
+import { MemoryChunks, collect, loadNodes, saveNodes } from '../snapshot/testing.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { type PendingNode, TreeAssembly } from './tree-assembly.ts'
@@ -76,6 +76,48 @@ describe('TreeAssembly', () => {
       ['d1/d2', 6],
       ['d1/d2/d3', 3],
     ])
+  })
+
+  it('uses the tree of the parent again when nothing in it differs, and only then', async () => {
+    const chunks = new MemoryChunks()
+    const files = ['a', 'b'].map((name) => node(name))
+    const old = { ...node('d', 'dir'), tree: saveNodes(chunks, files), leaves: 2 }
+    const build = (
+      nodes: readonly (TreeNode | 'omit')[],
+      { complete = true, live = true, known = files }: { complete?: boolean; live?: boolean; known?: TreeNode[] } = {},
+    ): { saved: number; tree: ReturnType<TreeAssembly['finish']>['tree'] } => {
+      let saved = 0
+      const save: typeof chunks.save = (data) => {
+        saved++
+        return chunks.save(data)
+      }
+      const assembly = new TreeAssembly(save, () => live)
+      assembly.openDirectory(node('d', 'dir'), old)
+      for (const [i, one] of nodes.entries()) assembly.add({ node: one, old: known[i], stamp: undefined })
+      assembly.closeDirectory(complete)
+      return { tree: assembly.finish().tree, saved }
+    }
+    const [a = node('a'), b = node('b')] = files
+    const same = build([{ ...a }, b])
+    assert.equal(same.saved, 2) // the root, and the stamps
+    const written: Parameters<typeof build>[] = [
+      [files, { live: false }],
+      [files, { complete: false }],
+      [files, { known: [] }],
+    ]
+    for (const args of written) assert.deepEqual(build(...args), { tree: same.tree, saved: 3 })
+    for (const nodes of [[a], [a, 'omit'], ['omit', b], [a, { ...b, mode: 0 }], [{ ...a, uid: 5 }, b], []] as const) {
+      const { tree, saved } = build(nodes, { complete: nodes.length === 2 })
+      assert.notDeepEqual(tree, same.tree)
+      const [directory] = await loadNodes(chunks, tree)
+      const found = await loadNodes(chunks, directory?.tree ?? tree)
+      assert.deepEqual(
+        found,
+        nodes.filter((one) => one !== 'omit'),
+      )
+      assert.equal(directory?.leaves ?? 0, found.length)
+      assert.equal(saved, found.length === 0 ? 2 : 3) // no leaves, no stamps
+    }
   })
 
   it('leaves out what could not be read, with its stamp', async () => {

@@ -65,7 +65,8 @@ export class TreeAssembly {
       if (step.kind === 'open') this.#open.push(new OpenDirectory(step.node, step.old, this.#save))
       else if (step.kind === 'close') this.#close(step.complete)
       else if (step.pending.node === undefined) break
-      else if (step.pending.node !== 'omit') this.#append(step.pending.node, step.pending)
+      else if (step.pending.node === 'omit') this.#open.at(-1)?.leaveOut()
+      else this.#append(step.pending.node, step.pending)
     }
     // Now and then, so that taking a step costs the same however long the queue is.
     if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
@@ -127,6 +128,11 @@ class OpenDirectory {
   add(node: TreeNode, old: TreeNode | undefined): void {
     if (this.#kept && old && this.#kept.length < MAX_KEPT_NODES && sameNode(node, old)) this.#kept.push(node)
     else this.#write().add(node)
+  }
+
+  /** A node is missing that the parent snapshot may have: its tree cannot serve again. */
+  leaveOut(): void {
+    this.#write()
   }
 
   finish(): ChunkId {

@@ -145,6 +145,25 @@ describe('a run with a parent snapshot', () => {
   })
 })
 
+describe('a file that cannot be read, in a directory that has not changed otherwise', () => {
+  it('is not in the snapshot, though the parent had it, and the stamps of all others keep their places', async () => {
+    const repository = await newRepository()
+    const root = newTree()
+    const entries = await entriesOf(root)
+    const parent = await archiveInto(repository, sourceOf(entries))
+    rmSync(`${root}/d/b`)
+    const touched = entries.map((entry) => (entry.path === 'd/b' ? { ...entry, ctimeNs: entry.ctimeNs + 1n } : entry))
+    const run = await archiveInto(repository, sourceOf(touched), { parent })
+    assert.deepEqual(files(run), ['E d/b', 'U a', 'U d/e/c', 'U empty', 'U large', 'U z'])
+    assert.deepEqual(run.issues, ['ENOENT d/b'])
+    const nodes = await nodesOf(repository, run)
+    assert.deepEqual([nodes.has('d/b'), nodes.has('d/e/c'), nodes.get('d')?.leaves], [false, true, 1])
+    const next = await archiveInto(repository, sourceOf(entries.filter(({ path }) => path !== 'd/b')), { parent: run })
+    assert.deepEqual(files(next), ['U a', 'U d/e/c', 'U empty', 'U large', 'U z'])
+    assert.deepEqual([next.tree, next.stamps], [run.tree, run.stamps])
+  })
+})
+
 describe('the racy rule', () => {
   const second = 1_000_000_000n
 
@@ -188,7 +207,7 @@ describe('a chain of runs', () => {
     let seed = 1
     const random = (below: number): number => (seed = (seed * 48_271) % 2_147_483_647) % below
     const anyPath = (): string => `${root}/${['', 'd/', 'd/e/', 'n/', 'n/m/'][random(5)]}${'abcxyz'[random(6)]}`
-    for (let run = 0; run < 6; run++) {
+    for (let run = 0; run < 4; run++) {
       for (let i = 0; i < 25; i++) {
         const path = anyPath()
         const kind = random(5)

@@ -6,7 +6,7 @@ import { asChunkId } from '../base/ids.ts'
 import { isCairnError } from '../base/errors.ts'
 import { toRawName } from '../base/raw-name.ts'
 import { anyNode } from './testing.ts'
-import { type TreeNode, decodeNode, encodeNode } from './tree-node.ts'
+import { type TreeNode, decodeNode, encodeNode, sameNode } from './tree-node.ts'
 
 const FILE: TreeNode = {
   name: 'a',
@@ -165,6 +165,22 @@ describe('encodeNode() and decodeNode()', () => {
         }
       }),
       { numRuns: 60 },
+    )
+  })
+})
+
+describe('sameNode()', () => {
+  it('holds exactly for nodes that have the same bytes in a tree', () => {
+    fc.assert(
+      fc.property(anyNode, anyNode, fc.nat(20), (a, b, n) => {
+        // The node itself with one field of another.
+        const names = Object.keys({ ...a, ...b }) as (keyof TreeNode)[]
+        const name = names[n % names.length] ?? 'name'
+        const mixed = { ...a, [name]: b[name] } as TreeNode
+        assert.equal(sameNode(a, { ...a }), true)
+        for (const other of [b, mixed]) assert.equal(sameNode(a, other), encode(a).equals(encode(other)), name)
+      }),
+      { numRuns: 2000 },
     )
   })
 })

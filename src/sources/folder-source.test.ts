@@ -166,6 +166,21 @@ describe('openFolderSource()', () => {
     )
   })
 
+  it('counts what a walk would find, links, directories and unreadable things left out', async () => {
+    const root = newTree()
+    symlinkSync('a', `${root}/link`)
+    const source = openFolderSource(['a', 'z', 'a/b', 'link'], root)
+    await using count = source.count?.()
+    assert.deepEqual(await count?.totals, { files: 3, bytes: 'a/b/c/file'.length + 'a/x'.length + 'z'.length })
+  })
+
+  it('stops counting when nobody wants to know any more', async () => {
+    const count = openFolderSource(['/usr'], '/').count?.()
+    const stopped = assert.rejects(count?.totals ?? Promise.resolve(), { code: 'CANCELLED' })
+    await count?.[Symbol.asyncDispose]()
+    await stopped
+  })
+
   it('stops when its run is cancelled', async () => {
     const abort = new AbortController()
     const source = openFolderSource([newTree()], '/')

@@ -148,7 +148,7 @@ describe('a hostile snapshot', () => {
     const nodes: HostileNode[] = [
       { name: 'a', type: 'file', content: 'x', uid: 2 ** 40 },
       { name: 'b', type: 'file', content: 'x', mode: 2 ** 50 },
-      { name: 'c', type: 'dir', tree: [], uid: 2 ** 33, mode: 2 ** 33 },
+      { name: 'c', type: 'dir', tree: [], uid: 2 ** 33, mode: 2 ** 33 + 0o700 },
       { name: 'd', type: 'symlink', linkTarget: 'x', uid: 2 ** 53 - 1 },
       { name: 'e', type: 'file', content: 'fine' },
     ]
