@@ -1,4 +1,5 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { RangeStarts } from './range-starts.ts'
 import { asChunkId } from '../base/ids.ts'
 import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
@@ -9,9 +10,9 @@ import {
   type ArchiveJob,
   type ArchiveResult,
   type FileBatch,
+  type FileRange,
   type PackToStore,
   RANGE_BYTES,
-  type RangeProgress,
   REF_BYTES,
 } from './protocol.ts'
 
@@ -35,7 +36,7 @@ type Waiting = { readonly file: FileToRead; readonly done: (read: ReadFile) => v
 interface Task {
   readonly batch: FileBatch
   readonly finished: (result: ArchiveResult) => void
-  readonly onRange: (progress: RangeProgress) => void
+  readonly started?: () => void
 }
 
 export type ArchivePool = WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>
@@ -45,7 +46,7 @@ const BATCH_BYTES = 4 << 20
 const BATCH_FILES = 256
 
 /**
- * Hands files to worker threads: small ones in batches, large ones in ranges, each range as soon as the one before it is cut.
+ * Hands files to worker threads: small ones in batches, large ones in ranges, in order.
  * The ranges of a file begun go before new batches, since trees wait for it.
  */
 export class Dispatcher {
@@ -119,7 +120,6 @@ export class Dispatcher {
         waiting.map(({ file }) => file),
         undefined,
       ),
-      onRange: () => undefined,
       finished: (result) => deliver(waiting, result),
     })
     this.#start()
@@ -147,26 +147,24 @@ export class Dispatcher {
   }
 
   #readRanges(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
-    const results: (ArchiveResult | undefined)[] = []
-    let ended = false
-    const range = (offset: number): Task => {
-      const place = results.push(undefined) - 1
-      return {
-        batch: toBatch([file], offset),
-        onRange: ({ nextOffset, end }) => {
-          if (end) ended = true
-          else this.#ranges.push(range(nextOffset))
-          this.#start()
+    const count = Math.ceil(file.sizeBytes / RANGE_BYTES)
+    const starts = RangeStarts.create(count).memory
+    const results: ArchiveResult[] = []
+    let left = count
+    const queue = (number: number): void => {
+      this.#ranges.push({
+        batch: toBatch([file], { number, count, starts }),
+        started: () => {
+          if (number + 1 < count) queue(number + 1)
         },
         finished: (result) => {
-          results[place] = result
+          results[number] = result
           onBytes(refBytes(result.refs))
-          if (result.failures.length > 0) ended = true
-          if (ended && results.every((result) => result !== undefined)) done(joinRanges(results))
+          if (--left === 0) done(joinRanges(results))
         },
-      }
+      })
     }
-    this.#ranges.push(range(0))
+    queue(0)
     this.#start()
   }
 
@@ -183,8 +181,9 @@ export class Dispatcher {
     this.makeRoom()
     try {
       const job: ArchiveJob = { kind: 'read', table: this.#table.share(), batch: task.batch }
-      const onProgress = (message: unknown): void => task.onRange(message as RangeProgress)
-      const result = await this.#pool.run(worker, job, { onProgress })
+      const running = this.#pool.run(worker, job)
+      task.started?.()
+      const result = await running
       this.#stats.set(worker, result.stats)
       task.finished(result)
       this.#idle.push(worker)
@@ -197,14 +196,14 @@ export class Dispatcher {
   }
 }
 
-function toBatch(files: readonly FileToRead[], rangeOffset: number | undefined): FileBatch {
+function toBatch(files: readonly FileToRead[], range: FileRange | undefined): FileBatch {
   const batch = {
     paths: files.map((file) => file.systemPath),
     sizes: new Float64Array(files.length),
     uids: new Float64Array(files.length),
     mtimesNs: new BigInt64Array(files.length),
     ctimesNs: new BigInt64Array(files.length),
-    rangeOffset,
+    range,
   }
   for (const [i, file] of files.entries()) {
     batch.sizes[i] = file.sizeBytes

@@ -3,8 +3,15 @@ import type { ChunkId } from '../base/ids.ts'
 import type { Chunker } from '../chunker/chunker.ts'
 import { closeFile, describeSystemError, openForReading, readFully, statOpenFile } from '../platform/files.ts'
 import type { ChunkWriter } from '../repository/chunk-writer.ts'
-import type { ArchiveResult, FileBatch, FileFailure, RangeProgress } from './protocol.ts'
-import { RANGE_BYTES, REF_BYTES } from './protocol.ts'
+import {
+  type ArchiveResult,
+  type FileBatch,
+  type FileFailure,
+  type FileRange,
+  RANGE_BYTES,
+  REF_BYTES,
+} from './protocol.ts'
+import { RangeStarts } from './range-starts.ts'
 
 type BatchResult = Omit<ArchiveResult, 'stats'>
 
@@ -24,7 +31,7 @@ export class FileReader {
   }
 
   /** Saves the content of every file of a batch, or one range of its only file. A file that cannot be read is a failure of its own. */
-  async read(batch: FileBatch, onRange: (progress: RangeProgress) => void): Promise<BatchResult> {
+  async read(batch: FileBatch): Promise<BatchResult> {
     const files = batch.paths.length
     const counts = new Uint32Array(files)
     const changed = new Uint8Array(files)
@@ -32,12 +39,14 @@ export class FileReader {
     for (let index = 0; index < files; index++) {
       const before = this.#refs.count
       try {
-        if (await this.#readFile(batch, index, onRange)) changed[index] = 1
+        if (await this.#readFile(batch, index)) changed[index] = 1
       } catch (error) {
         const code = errnoOf(error)
         if (code === undefined) throw error // not the file's fault
         this.#refs.count = before
         failures.push({ index, message: describeSystemError(error), code })
+        // The thread of the next range must not wait for ever.
+        if (batch.range) new RangeStarts(batch.range.starts).set(batch.range.number + 1, undefined)
       }
       counts[index] = this.#refs.count - before
     }
@@ -45,18 +54,18 @@ export class FileReader {
   }
 
   /** Returns whether the file is not, or no longer, what was listed. */
-  async #readFile(batch: FileBatch, index: number, onRange: (progress: RangeProgress) => void): Promise<boolean> {
+  async #readFile(batch: FileBatch, index: number): Promise<boolean> {
     const sizeBytes = batch.sizes[index] as number
     const fd = openForReading(batch.paths[index] as string, batch.uids[index])
     try {
-      if (batch.rangeOffset !== undefined) {
+      if (batch.range) {
         if (statOpenFile(fd).type !== 'file') throw notAFile()
-        await this.#readRange(fd, batch.rangeOffset, onRange)
+        await this.#readRange(fd, batch.range)
       } else if (sizeBytes <= this.#smallBytes) {
         this.#readSmall(fd, sizeBytes)
       } else {
         if (statOpenFile(fd).type !== 'file') throw notAFile()
-        await this.#readWhole(fd)
+        await this.#readFrom(fd, 0)
       }
       const after = statOpenFile(fd)
       if (after.type !== 'file') throw notAFile()
@@ -79,34 +88,53 @@ export class FileReader {
     if (bytes > 0) this.#refs.add(this.#writer.saveRoom(bytes), bytes)
   }
 
-  async #readWhole(fd: number): Promise<void> {
-    const at: RangeProgress[] = [{ nextOffset: 0, end: false }]
-    for (let range = at.pop(); range && !range.end; range = at.pop()) {
-      await this.#readRange(fd, range.nextOffset, (progress) => at.push(progress))
+  async #readRange(fd: number, { number, count, starts: memory }: FileRange): Promise<void> {
+    const starts = new RangeStarts(memory)
+    const next = await this.#readStretch(
+      fd,
+      number * RANGE_BYTES,
+      () => starts.wait(number),
+      (cut) => starts.set(number + 1, cut),
+    )
+    if (number === count - 1) await this.#readFrom(fd, next) // it has grown since it was listed
+  }
+
+  /** Reads from a cut point to the end of the file; nothing when there is no cut point. */
+  async #readFrom(fd: number, cut: number | undefined): Promise<void> {
+    for (let at = cut; at !== undefined;) {
+      const start = at
+      at = await this.#readStretch(fd, start, () => start)
     }
   }
 
   /**
-   * Reads from a cut point on and cuts until `RANGE_BYTES` are covered. The cuts are known, and told, before the slow work of
-   * compressing begins: so several threads work on one file, and its cuts are those of reading it from the start.
+   * Reads `RANGE_BYTES` from `start` on, and the largest chunk more, cuts from the cut point that `findFirst` then tells, and
+   * saves the chunks. Returns the first cut point at or after the end of the stretch, `undefined` when the file ends before;
+   * `onCut` hears it before the slow work begins.
    */
-  async #readRange(fd: number, offset: number, onRange: (progress: RangeProgress) => void): Promise<void> {
+  async #readStretch(
+    fd: number,
+    start: number,
+    findFirst: () => number | undefined,
+    onCut?: (next: number | undefined) => void,
+  ): Promise<number | undefined> {
     const { buffer } = this.#chunker
-    const bytes = readFully(fd, buffer, 0, buffer.length, offset)
+    const bytes = readFully(fd, buffer, 0, buffer.length, start)
     const final = bytes < buffer.length
-    const ends: number[] = []
-    let covered = 0
-    while (covered < RANGE_BYTES && covered < bytes) {
-      covered = this.#chunker.cut(covered, bytes, final)
-      ends.push(covered)
-    }
-    onRange({ nextOffset: offset + covered, end: final && covered === bytes })
-    let start = 0
-    for (const end of ends) {
-      this.#refs.add(this.#writer.save(buffer.subarray(start, end)), end - start)
-      start = end
+    const first = findFirst()
+    const cuts: number[] = first === undefined ? [] : [first - start]
+    for (let at = cuts[0] ?? bytes; at < RANGE_BYTES && at < bytes; cuts.push(at))
+      at = this.#chunker.cut(at, bytes, final)
+    const last = cuts.at(-1)
+    const next = last === undefined || (final && last >= bytes) ? undefined : start + last
+    onCut?.(next)
+    for (const [i, end] of cuts.entries()) {
+      const begin = cuts[i - 1]
+      if (begin === undefined) continue
+      this.#refs.add(this.#writer.save(buffer.subarray(begin, end)), end - begin)
       await this.#writer.ready()
     }
+    return next
   }
 }
 

@@ -29,14 +29,16 @@ export interface FileBatch {
   readonly uids: Float64Array
   readonly mtimesNs: BigInt64Array
   readonly ctimesNs: BigInt64Array
-  /** Of a batch with one large file: the cut point to start at; the job covers one range, and `RangeProgress` is sent. */
-  readonly rangeOffset: number | undefined
+  /** Of a batch with one large file: which of its ranges the job covers. */
+  readonly range: FileRange | undefined
 }
 
-/** Sent as soon as a range is cut, before it is processed: where the next range begins, or that this one reached the end. */
-export interface RangeProgress {
-  readonly nextOffset: number
-  readonly end: boolean
+/** A stretch of `RANGE_BYTES` of a large file; the last one reaches to the file's end, wherever that is by now. */
+export interface FileRange {
+  readonly number: number
+  readonly count: number
+  /** The memory of `RangeStarts`. */
+  readonly starts: SharedArrayBuffer
 }
 
 export interface ArchiveResult {
@@ -68,5 +70,8 @@ export interface PackToStore {
 }
 
 export const REF_BYTES = 36
-/** A range ends at the first cut at or after this many bytes; files up to this size are read whole by one worker. */
-export const RANGE_BYTES = 8 << 20
+/**
+ * Bytes of a range, which ends at the first cut at or after its end; files up to this size are read whole by one worker. A worker
+ * reads one largest chunk more, so longer ranges mean less that is read twice, and more memory.
+ */
+export const RANGE_BYTES = 16 << 20

@@ -23,10 +23,10 @@ serveJobs<WorkerInit, ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>((init
   const reader = new FileReader(chunker, writer)
   const nothing = { refs: new Uint8Array(0), counts: new Uint32Array(0), changed: new Uint8Array(0), failures: [] }
 
-  return async (job, progress) => {
+  return async (job) => {
     table.attach(job.table)
     if (job.kind === 'flush') await writer.flush()
-    const read = job.kind === 'read' ? await reader.read(job.batch, progress) : nothing
+    const read = job.kind === 'read' ? await reader.read(job.batch) : nothing
     return { result: { ...read, stats: { ...writer.stats } } }
   }
 })
