@@ -177,6 +177,10 @@ class Restore {
     const { mode, uid, gid, mtimeNs, sizeBytes } = node
     const file: PlannedFile = { systemPath, path, mode, uid, gid, mtimeNs, sizeBytes, jobsLeft: 0, failed: false }
     const refs = await this.#refsOf(node, path)
+    const contentBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
+    if (contentBytes !== sizeBytes) {
+      throw new CairnError('DATA_CORRUPT', `its content has ${contentBytes} bytes, its node says ${sizeBytes}`)
+    }
     const addresses = refs.map((ref) => this.#addressOf(ref))
     this.#plan.add(file, refs, addresses)
   }

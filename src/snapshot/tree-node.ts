@@ -64,7 +64,7 @@ export function sameNode(a: TreeNode, b: TreeNode): boolean {
     sameMetadata(a, b) &&
     a.sizeBytes === b.sizeBytes &&
     a.linkTarget === b.linkTarget &&
-    a.leaves === b.leaves &&
+    (a.leaves ?? 0) === (b.leaves ?? 0) &&
     sameBytes(a.content, b.content) &&
     sameBytes(a.tree, b.tree)
   )
