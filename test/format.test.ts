@@ -208,6 +208,9 @@ describe('docs/format.md', () => {
       commandLine: [],
       tree: Buffer.alloc(32),
       stamps: Buffer.alloc(1),
+      samples: Buffer.alloc(1),
+      root: { name: 'n', type: 'fifo', mode: 0, uid: 0, gid: 0, user: '', group: '', sizeBytes: 0, mtimeNs: 0n },
+      checkpoint: true,
       parent: '1'.repeat(32),
       stats: {},
     }
@@ -242,6 +245,13 @@ describe('docs/format.md', () => {
       tree: asChunkId(Buffer.alloc(32, 't')),
       leaves: 200,
       ancestor: true,
+      hardLink: 'hard/link',
+      device: { major: 8, minor: 300 },
+      xattrs: Buffer.from('xattrs'),
+      holes: Buffer.from('holes'),
+      flags: 200,
+      atimeNs: -1n,
+      changed: true,
     } as const
     const writer = new ByteWriter()
     encodeNode(node, writer, new ByteWriter())
@@ -255,6 +265,13 @@ describe('docs/format.md', () => {
       tree: 't'.repeat(32),
       leaves: Buffer.of(0xc8, 1).toString('latin1'),
       ancestor: '',
+      hardLink: 'hard/link',
+      device: Buffer.of(8, 0xac, 2).toString('latin1'),
+      xattrs: 'xattrs',
+      holes: 'holes',
+      flags: Buffer.of(0xc8, 1).toString('latin1'),
+      atime: Buffer.from('ffffffffffffffffffc99a3b', 'hex').toString('latin1'),
+      changed: '',
     }
     const rows = table('tag', 'field', 'bytes')
     for (const [tag, field = ''] of rows) {

@@ -160,6 +160,9 @@ async function runSession(run: Run): Promise<CreateResult> {
     commandLine: options.commandLine ?? [],
     tree: archived.tree,
     stamps: archived.stamps,
+    samples: undefined,
+    root: undefined,
+    checkpoint: false,
     parent: parent?.id,
     stats: {
       ...counter.stats(),

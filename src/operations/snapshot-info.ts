@@ -74,7 +74,7 @@ export interface EntryInfo {
 }
 
 export function toSnapshotInfo(snapshot: Snapshot, index: Pick<LoadedIndex, 'packs'>): SnapshotInfo {
-  const { stats, tree, issues, parent: _parent, stamps: _stamps, ...rest } = snapshot
+  const { stats, tree, issues, parent: _parent, stamps: _stamps, samples: _samples, root: _root, ...rest } = snapshot
   return {
     ...rest,
     incomplete: issues > 0,

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { type SessionId, asChunkId } from '../base/ids.ts'
 import { toRawName } from '../base/raw-name.ts'
 import { type Snapshot, decodeSnapshot, encodeSnapshot } from './snapshot.ts'
-import { anyName, testSnapshot } from './testing.ts'
+import { anyName, anyNode, testSnapshot } from './testing.ts'
 
 const session = '0123456789abcdef'.repeat(2) as SessionId
 
@@ -28,6 +28,12 @@ describe('encodeSnapshot() and decodeSnapshot()', () => {
         fc.uint8Array().map((bytes) => Buffer.from(bytes)),
         { nil: undefined },
       ),
+      samples: fc.option(
+        fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+        { nil: undefined },
+      ),
+      root: fc.option(anyNode, { nil: undefined }),
+      checkpoint: fc.boolean(),
       parent: fc.option(fc.constant('f'.repeat(32) as SessionId), { nil: undefined }),
     })
     fc.assert(
@@ -66,10 +72,12 @@ describe('encodeSnapshot() and decodeSnapshot()', () => {
 
 describe('a damaged snapshot record', () => {
   it('is DATA_CORRUPT naming the object, whichever field is missing or of another type', () => {
-    const { snapshot } = stored(testSnapshot({ stamps: Buffer.of(0), parent: session })) as {
+    const [root] = fc.sample(anyNode, { numRuns: 1, seed: 1 })
+    const full = testSnapshot({ stamps: Buffer.of(0), samples: Buffer.of(0), root, checkpoint: true, parent: session })
+    const { snapshot } = stored(full) as {
       snapshot: Record<string, unknown>
     }
-    const optional = new Set(['stamps', 'parent'])
+    const optional = new Set(['stamps', 'samples', 'root', 'checkpoint', 'parent'])
     for (const name of Object.keys(snapshot)) {
       for (const bad of [undefined, null, 5, 'xx', true, [null], [5], [{}], [{ base64: 5 }], { length: 1 }]) {
         const value = { snapshot: { ...snapshot, [name]: bad } }
@@ -93,6 +101,7 @@ describe('a damaged snapshot record', () => {
 /** Whether a value of the test happens to be a right one. */
 function isRight(name: string, value: unknown): boolean {
   if (typeof value === 'string')
-    return !['tree', 'parent', 'paths', 'tags', 'commandLine', 'issues', 'stats'].includes(name)
+    return !['tree', 'root', 'checkpoint', 'parent', 'paths', 'tags', 'commandLine', 'issues', 'stats'].includes(name)
+  if (name === 'checkpoint') return typeof value === 'boolean' || value === null
   return typeof value === 'number' && name === 'issues'
 }

@@ -1,7 +1,9 @@
+import { ByteReader, ByteWriter } from '../base/binary.ts'
 import { CairnError } from '../base/errors.ts'
 import { type ChunkId, type SessionId, asChunkId, asSessionId, toHex } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
 import type { CommitRecord } from '../repository/repository.ts'
+import { type TreeNode, decodeNode, encodeNode } from './tree-node.ts'
 
 /** What one run saved and what it cost, as counted by that run. */
 export interface SnapshotStats {
@@ -43,6 +45,12 @@ export interface Snapshot {
   readonly tree: ChunkId
   /** Encoded content of the stamps (stamps.ts); `undefined` for sources that have none. */
   readonly stamps: Uint8Array | undefined
+  /** Encoded content of the samples (stamps.ts); `undefined` where change detection did not use them. */
+  readonly samples: Uint8Array | undefined
+  /** The folder whose content lies at the top; its name means nothing. `undefined` when several paths were backed up, or one by its name. */
+  readonly root: TreeNode | undefined
+  /** Committed by a run on its way: what is in it is whole, but it ends where the run was. */
+  readonly checkpoint: boolean
   /** The snapshot this one was compared with while it was made. */
   readonly parent: SessionId | undefined
   readonly stats: SnapshotStats
@@ -50,15 +58,24 @@ export interface Snapshot {
 
 /** The commit record of a snapshot. Raw-name text that is not UTF-8 goes in base64. */
 export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
-  const { id: _, tree, stamps, paths, ...rest } = snapshot
+  const { id: _, tree, stamps, samples, root, checkpoint, paths, ...rest } = snapshot
   return {
     snapshot: {
       ...rest,
       paths: paths.map((path) => (path.isWellFormed() ? path : { base64: toRawName(path).toString('base64') })),
       tree: toHex(tree),
       stamps: stamps && Buffer.from(stamps).toString('base64'),
+      samples: samples && Buffer.from(samples).toString('base64'),
+      root: root && encodeRoot(root),
+      checkpoint: checkpoint || undefined,
     },
   }
+}
+
+function encodeRoot(root: TreeNode): string {
+  const writer = new ByteWriter()
+  encodeNode(root, writer, new ByteWriter())
+  return writer.view().toString('base64')
 }
 
 /**
@@ -69,8 +86,9 @@ export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
 export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
   const value = record.value['snapshot']
   if (value === undefined) return undefined
-  const fields = new Fields(value, `commits/${record.session}`)
-  const stamps = fields.optionalText('stamps')
+  const what = `commits/${record.session}`
+  const fields = new Fields(value, what)
+  const root = fields.optionalBytes('root')
   return {
     id: record.session,
     name: fields.text('name'),
@@ -85,7 +103,10 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     programVersion: fields.text('programVersion'),
     commandLine: fields.texts('commandLine'),
     tree: asChunkId(fields.hex('tree', 32)),
-    stamps: stamps === undefined ? undefined : Buffer.from(stamps, 'base64'),
+    stamps: fields.optionalBytes('stamps'),
+    samples: fields.optionalBytes('samples'),
+    root: root && decodeNode(new ByteReader(root, what), what),
+    checkpoint: fields.optionalFlag('checkpoint'),
     parent: fields.optionalSession('parent'),
     stats: fields.numbers('stats', STATS),
   }
@@ -124,6 +145,17 @@ class Fields {
 
   optionalText(name: string): string | undefined {
     return this.#value[name] === undefined ? undefined : this.text(name)
+  }
+
+  optionalBytes(name: string): Buffer | undefined {
+    const value = this.optionalText(name)
+    return value === undefined ? undefined : Buffer.from(value, 'base64')
+  }
+
+  optionalFlag(name: string): boolean {
+    const value = this.#value[name] ?? false
+    if (typeof value !== 'boolean') throw this.#damaged(name)
+    return value
   }
 
   number(name: string): number {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { CairnError } from '../base/errors.ts'
 import { type ChunkId, type SessionId, asChunkId, toHex } from '../base/ids.ts'
-import { fromRawName, sortRawNames } from '../base/raw-name.ts'
+import { fromRawName, sortRawNames, toRawName } from '../base/raw-name.ts'
 import { type ChunkRef, type LoadChunk, type SaveChunk, encodeContent } from './content.ts'
 import type { Snapshot } from './snapshot.ts'
 import { NODE_TYPES, type NodeType, type TreeNode } from './tree-node.ts'
@@ -163,13 +163,47 @@ export const anyNode: fc.Arbitrary<TreeNode> = fc
     tree: anyId,
     leaves: fc.option(fc.oneof(fc.integer({ min: 1, max: 200 }), fc.constantFrom(0x7f, 0x80, 2 ** 32, 2 ** 53 - 1))),
     ancestor: fc.boolean(),
+    hardLink: fc.option(fc.array(anyName, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'))),
+    device: fc.record({ major: fc.nat(), minor: fc.nat() }, { noNullPrototype: true }),
+    xattrs: fc.option(fc.uint8Array({ minLength: 1, maxLength: 80 }).map((bytes) => Buffer.from(bytes))),
+    holes: fc.option(fc.uint8Array({ minLength: 1, maxLength: 80 }).map((bytes) => Buffer.from(bytes))),
+    flags: fc.option(fc.integer({ min: 1, max: 1000 })),
+    atimeNs: fc.option(anyTime),
+    changed: fc.boolean(),
   })
-  .map(({ target, content, tree, leaves, ancestor, ...node }) => ({
-    ...node,
-    ...(node.type === 'symlink' && { linkTarget: target }),
-    ...(node.type === 'file' && content && { content }),
-    ...(node.type === 'dir' && { tree, ...(leaves && { leaves }), ...(ancestor && { ancestor }) }),
-  }))
+  .map(
+    ({
+      target,
+      content,
+      tree,
+      leaves,
+      ancestor,
+      hardLink,
+      device,
+      xattrs,
+      holes,
+      flags,
+      atimeNs,
+      changed,
+      ...node
+    }) => ({
+      ...node,
+      ...(xattrs && { xattrs }),
+      ...(flags && { flags }),
+      ...(atimeNs !== null && { atimeNs }),
+      ...(node.type !== 'dir' && hardLink !== null && { hardLink: sameText(hardLink) }),
+      ...((node.type === 'chardev' || node.type === 'blockdev') && { device }),
+      ...(node.type === 'file' && { ...(holes && { holes }), ...(changed && { changed }) }),
+      ...(node.type === 'symlink' && { linkTarget: target }),
+      ...(node.type === 'file' && content && { content }),
+      ...(node.type === 'dir' && { tree, ...(leaves && { leaves }), ...(ancestor && { ancestor }) }),
+    }),
+  )
+
+/** A path decoded as a whole, as nodes hold it: its text may differ from one joined from decoded parts. */
+function sameText(path: string): string {
+  return fromRawName(toRawName(path))
+}
 
 /** A snapshot of nothing, but for the fields given. */
 export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
@@ -188,6 +222,9 @@ export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
     commandLine: [],
     tree: asChunkId(Buffer.alloc(32, 1)),
     stamps: undefined,
+    samples: undefined,
+    root: undefined,
+    checkpoint: false,
     parent: undefined,
     stats: {
       filesNew: 1,

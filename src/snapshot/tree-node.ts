@@ -40,6 +40,28 @@ export interface TreeNode {
   readonly leaves?: number
   /** A directory that is only there because something below it was backed up: nothing is known of it but its name. */
   readonly ancestor?: boolean
+  /**
+   * Another name of a file that came before in the walk: the path, inside the snapshot, of the first of its names. The node
+   * says everything else for itself, so that it can be restored without the other.
+   */
+  readonly hardLink?: string
+  /** Of a device. */
+  readonly device?: DeviceNumbers
+  /** Extended attributes, ACLs among them: an attachment (attachment.ts) of `encodeXattrs`. */
+  readonly xattrs?: Uint8Array
+  /** Of a sparse file: an attachment of `encodeHoles`. The content is what lies between the holes. */
+  readonly holes?: Uint8Array
+  /** `FILE_FLAGS` of platform/file-flags.ts. */
+  readonly flags?: number
+  /** ns since 1970; only where it was asked for. */
+  readonly atimeNs?: bigint
+  /** The file changed while it was read: its content may be of different moments. */
+  readonly changed?: boolean
+}
+
+export interface DeviceNumbers {
+  readonly major: number
+  readonly minor: number
 }
 
 /*
@@ -52,6 +74,13 @@ const TAG_CONTENT = 4
 const TAG_TREE = 5
 const TAG_LEAVES = 6
 const TAG_ANCESTOR = 7
+const TAG_HARD_LINK = 8
+const TAG_DEVICE = 9
+const TAG_XATTRS = 10
+const TAG_HOLES = 11
+const TAG_FLAGS = 12
+const TAG_ATIME = 13
+const TAG_CHANGED = 14
 
 const TYPE_OF_NUMBER = new Map<number, NodeType>(
   Object.entries(NODE_TYPES).map(([name, number]) => [number, name as NodeType]),
@@ -65,7 +94,9 @@ export function sameNode(a: TreeNode, b: TreeNode): boolean {
     a.sizeBytes === b.sizeBytes &&
     a.linkTarget === b.linkTarget &&
     (a.leaves ?? 0) === (b.leaves ?? 0) &&
+    Boolean(a.changed) === Boolean(b.changed) &&
     sameBytes(a.content, b.content) &&
+    sameBytes(a.holes, b.holes) &&
     sameBytes(a.tree, b.tree)
   )
 }
@@ -81,7 +112,13 @@ export function sameMetadata(a: TreeNode, b: TreeNode): boolean {
     a.user === b.user &&
     a.group === b.group &&
     a.mtimeNs === b.mtimeNs &&
-    Boolean(a.ancestor) === Boolean(b.ancestor)
+    Boolean(a.ancestor) === Boolean(b.ancestor) &&
+    a.hardLink === b.hardLink &&
+    a.device?.major === b.device?.major &&
+    a.device?.minor === b.device?.minor &&
+    (a.flags ?? 0) === (b.flags ?? 0) &&
+    a.atimeNs === b.atimeNs &&
+    sameBytes(a.xattrs, b.xattrs)
   )
 }
 
@@ -129,6 +166,39 @@ export function encodeNode(node: TreeNode, writer: ByteWriter, scratch: ByteWrit
     scratch.u8(TAG_ANCESTOR)
     scratch.varint(0)
   }
+  if (node.hardLink !== undefined) {
+    scratch.u8(TAG_HARD_LINK)
+    scratch.bytes(toRawName(node.hardLink))
+  }
+  if (node.device) {
+    const { major, minor } = node.device
+    scratch.u8(TAG_DEVICE)
+    scratch.varint(varintBytes(major) + varintBytes(minor))
+    scratch.varint(major)
+    scratch.varint(minor)
+  }
+  if (node.xattrs) {
+    scratch.u8(TAG_XATTRS)
+    scratch.bytes(node.xattrs)
+  }
+  if (node.holes) {
+    scratch.u8(TAG_HOLES)
+    scratch.bytes(node.holes)
+  }
+  if (node.flags) {
+    scratch.u8(TAG_FLAGS)
+    scratch.varint(varintBytes(node.flags))
+    scratch.varint(node.flags)
+  }
+  if (node.atimeNs !== undefined) {
+    scratch.u8(TAG_ATIME)
+    scratch.varint(TIME_BYTES)
+    writeTime(scratch, node.atimeNs)
+  }
+  if (node.changed) {
+    scratch.u8(TAG_CHANGED)
+    scratch.varint(0)
+  }
   writer.bytes(scratch.view())
 }
 
@@ -166,13 +236,23 @@ export function decodeNode(reader: ByteReader, what: string): TreeNode {
     else if (tag === TAG_TREE) node.tree = readId(reader)
     else if (tag === TAG_LEAVES) node.leaves = new ByteReader(reader.bytes(), what).varint()
     else if (tag === TAG_ANCESTOR) node.ancestor = reader.bytes().length === 0
+    else if (tag === TAG_HARD_LINK) node.hardLink = fromRawName(reader.bytes())
+    else if (tag === TAG_DEVICE) node.device = readDevice(new ByteReader(reader.bytes(), what))
+    else if (tag === TAG_XATTRS) node.xattrs = reader.bytes()
+    else if (tag === TAG_HOLES) node.holes = reader.bytes()
+    else if (tag === TAG_FLAGS) node.flags = new ByteReader(reader.bytes(), what).varint()
+    else if (tag === TAG_ATIME) node.atimeNs = readTime(new ByteReader(reader.bytes(), what))
+    else if (tag === TAG_CHANGED) node.changed = reader.bytes().length === 0
     else reader.bytes()
   }
   reader.leave(outer)
   if (type === 'dir' && !node.tree) throw reader.corrupt(`the directory ${JSON.stringify(name)} has no tree`)
   // A symlink that has a tree would be restored as a symlink, and what the tree holds through it.
   if (type !== 'dir' && node.tree) throw reader.corrupt(`${JSON.stringify(name)} has a tree and is no directory`)
-  if (type !== 'file' && node.content) throw reader.corrupt(`${JSON.stringify(name)} has content and is no file`)
+  if (type !== 'file' && (node.content ?? node.holes))
+    throw reader.corrupt(`${JSON.stringify(name)} has content and is no file`)
+  if (type === 'dir' && node.hardLink !== undefined)
+    throw reader.corrupt(`${JSON.stringify(name)} is a directory and a hard link`)
   return node
 }
 
@@ -188,6 +268,12 @@ function readTime(reader: ByteReader): bigint {
 }
 
 const NS_PER_S = 1_000_000_000n
+/** What `writeTime` takes. */
+const TIME_BYTES = 12
+
+function readDevice(reader: ByteReader): DeviceNumbers {
+  return { major: reader.varint(), minor: reader.varint() }
+}
 
 function readId(reader: ByteReader): ChunkId {
   const bytes = reader.bytes()

@@ -7,6 +7,7 @@ import { encodeContent } from './content.ts'
 import { MemoryChunks, anyNode, loadNodes, saveNodes, testRef } from './testing.ts'
 import type { TreeNode } from './tree-node.ts'
 import { findNode, treeChunkIds } from './tree-reader.ts'
+import { TreeWriter } from './tree-writer.ts'
 
 /** A file of one chunk, as most are. */
 function file(name: string, version = 0): TreeNode {
@@ -50,6 +51,18 @@ describe('TreeWriter', () => {
       chunks.get(saveNodes(chunks, [empty])).toString('hex'),
       '0100 14 0166 01 a403 00 00 0000000000000000 00000000 00'.replaceAll(' ', ''),
     )
+  })
+
+  it('tells at any point the tree that would end there, and goes on', () => {
+    for (const count of [0, 1, 100, 700, 3000]) {
+      const chunks = new MemoryChunks()
+      const nodes = files(count + 1)
+      const writer = new TreeWriter(chunks.save)
+      for (const node of nodes.slice(0, count)) writer.add(node)
+      assert.deepEqual(writer.peek(), saveNodes(chunks, nodes.slice(0, count)))
+      assert.deepEqual(writer.peek(nodes[count]), saveNodes(chunks, nodes))
+      assert.deepEqual(writer.finish(), saveNodes(chunks, nodes.slice(0, count)))
+    }
   })
 
   it('cuts a large directory into a list of chunks, each named with the last name in it', async () => {

@@ -21,10 +21,11 @@ export class TreeWriter {
   readonly #save: SaveChunk
   readonly #nodes = new ByteWriter(512)
   #lastName: string | undefined
-  readonly #list: { id: ChunkId; lastName: string }[] = []
+  readonly #list: { id: ChunkId; lastName: string }[]
 
-  constructor(save: SaveChunk) {
+  constructor(save: SaveChunk, list: readonly { id: ChunkId; lastName: string }[] = []) {
     this.#save = save
+    this.#list = [...list]
     this.#begin()
   }
 
@@ -48,6 +49,16 @@ export class TreeWriter {
       writer.bytes(toRawName(lastName))
     }
     return this.#save(writer.view())
+  }
+
+  /** The tree as it would be if it ended here, or after `last`; the writer goes on. */
+  peek(last?: TreeNode): ChunkId {
+    const ended = new TreeWriter(this.#save, this.#list)
+    ended.#nodes.reset()
+    ended.#nodes.raw(this.#nodes.view())
+    ended.#lastName = this.#lastName
+    if (last) ended.add(last)
+    return ended.finish()
   }
 
   #begin(): void {
