@@ -1,7 +1,9 @@
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { type LoadChunk, contentIds, everyInlineId } from '../snapshot/content.ts'
-import { type Stamp, StampReader, toStampTime } from '../snapshot/stamps.ts'
+import { nodeContents } from '../snapshot/node-chunks.ts'
+import { NO_SAMPLE, SampleReader } from '../snapshot/samples.ts'
+import { type Stamp, StampReader, isNoStamp, toStampTime } from '../snapshot/stamps.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import type { SourceEntry } from '../sources/source.ts'
 import { ParentCursor, type ParentNode } from './parent-cursor.ts'
@@ -11,21 +13,42 @@ export interface ParentTree {
   readonly tree: ChunkId
   /** Without stamps nothing counts as unchanged. */
   readonly stamps: Uint8Array | undefined
+  /** Needed for files that are taken for unchanged by a sample. */
+  readonly samples: Uint8Array | undefined
 }
+
+/**
+ * How a file is taken for unchanged: besides type, size and mtime, by ctime and inode number; by nothing else; by a sample of its
+ * content; or never, so that all content is read. `auto`: ctime and inode on local file systems, a sample on those whose times
+ * and numbers mean little.
+ */
+export type Detect = 'auto' | 'ctime' | 'mtime' | 'partial-hash' | 'full-hash'
+
+const AUTO = { local: 'ctime', network: 'partial-hash', coarse: 'partial-hash' } as const
+
+/**
+ * `true`: unchanged in everything. An object: unchanged if its sample still is the same, where there is one; and attributes besides
+ * the content may have changed, unless `sameAttributes`.
+ */
+export type Verdict = boolean | { readonly sameAttributes: boolean; readonly sample: bigint | undefined }
 
 /** Follows the walk through the parent snapshot, one cursor per open directory, and tells what has not changed. */
 export class Comparison {
   readonly #load: LoadChunk
   readonly #table: Pick<ChunkTable, 'has'>
-  readonly #stamps: StampReader | undefined
+  readonly #detect: Detect
+  #stamps: StampReader | undefined
+  #samples: SampleReader | undefined
   /** Chunks of the files that were found unchanged, counting those of a file up to the first that is gone. */
   chunks = 0
-  readonly #cursors: (ParentCursor | undefined)[]
+  #cursors: (ParentCursor | undefined)[]
 
-  constructor(parent: ParentTree | undefined, table: Pick<ChunkTable, 'has'>, load: LoadChunk) {
+  constructor(parent: ParentTree | undefined, table: Pick<ChunkTable, 'has'>, load: LoadChunk, detect: Detect) {
     this.#load = load
     this.#table = table
+    this.#detect = detect
     this.#stamps = parent?.stamps && new StampReader(parent.stamps, load)
+    this.#samples = parent?.samples && new SampleReader(parent.samples, load)
     this.#cursors = [parent && new ParentCursor(parent.tree, 0, load)]
   }
 
@@ -53,30 +76,64 @@ export class Comparison {
   }
 
   /**
-   * Whether a file is what it was: same size, mtime, ctime and inode, and every chunk of its content still live. The device is
-   * not compared: its number changes with every reboot.
+   * Whether an entry that is no directory is what it was, and every chunk of it still live. The device is not compared: its
+   * number changes with every reboot.
    */
-  isUnchanged(entry: SourceEntry, found: ParentNode | undefined): boolean | Promise<boolean> {
-    if (!this.#stamps || !found || entry.type !== 'file') return false
+  isUnchanged(entry: SourceEntry, found: ParentNode | undefined): Verdict | Promise<Verdict> {
+    if (!this.#stamps || !found || this.#detect === 'full-hash') return false
     const { node } = found
-    if (node.type !== 'file') return false
-    if (node.sizeBytes !== entry.sizeBytes || node.mtimeNs !== entry.mtimeNs) return false
+    if (node.type !== entry.type || node.mtimeNs !== entry.mtimeNs) return false
+    if (entry.type === 'file' ? node.sizeBytes !== entry.sizeBytes : node.linkTarget !== entry.linkTarget) return false
     const stamp = this.#stamps.at(found.position)
     if (!stamp) return this.#isUnchangedFurther(entry, found, this.#stamps)
-    return this.#isStamped(entry, node, stamp)
+    return this.#judge(entry, found, stamp)
   }
 
-  async #isUnchangedFurther(entry: SourceEntry, { node, position }: ParentNode, stamps: StampReader): Promise<boolean> {
-    await stamps.seek(position)
-    return this.#isStamped(entry, node, stamps.at(position))
+  /** From now on nothing is known of the parent snapshot: it is damaged. */
+  giveUp(): void {
+    this.#stamps = undefined
+    this.#samples = undefined
+    this.#cursors = this.#cursors.map(() => undefined)
   }
 
-  #isStamped(entry: SourceEntry, node: TreeNode, stamp: Stamp | undefined): boolean | Promise<boolean> {
-    if (stamp?.inode !== entry.inode || stamp.ctimeNs !== toStampTime(entry.ctimeNs)) return false
-    return node.content === undefined ? entry.sizeBytes === 0 : this.#isLive(node.content, entry.path)
+  async #isUnchangedFurther(entry: SourceEntry, found: ParentNode, stamps: StampReader): Promise<Verdict> {
+    await stamps.seek(found.position)
+    return this.#judge(entry, found, stamps.at(found.position))
   }
 
-  #isLive(content: Uint8Array, path: string): boolean | Promise<boolean> {
+  #judge(entry: SourceEntry, found: ParentNode, stamp: Stamp | undefined): Verdict | Promise<Verdict> {
+    if (!stamp || isNoStamp(stamp)) return false
+    const { node } = found
+    const isStamped = stamp.inode === entry.inode && stamp.ctimeNs === toStampTime(entry.ctimeNs)
+    const detect = this.#detect === 'auto' ? AUTO[entry.fileSystemKind] : this.#detect
+    // What is not stored as chunks costs nothing to be looked at again.
+    if (!isStamped && (detect === 'ctime' || entry.type !== 'file')) return false
+    const isLive = this.#isLive(node, entry.path)
+    const rest = (live: boolean): Verdict | Promise<Verdict> => {
+      if (!live) return false
+      if (detect === 'ctime' || entry.sizeBytes === 0) return isStamped || { sameAttributes: false, sample: undefined }
+      if (detect === 'mtime') return { sameAttributes: isStamped, sample: undefined }
+      return this.#withSample(found.position, isStamped)
+    }
+    return isLive instanceof Promise ? isLive.then(rest) : rest(isLive)
+  }
+
+  async #withSample(position: number, sameAttributes: boolean): Promise<Verdict> {
+    const sample = (await this.#samples?.find(position)) ?? NO_SAMPLE
+    return sample !== NO_SAMPLE && { sameAttributes, sample }
+  }
+
+  #isLive(node: TreeNode, path: string): boolean | Promise<boolean> {
+    if (!node.xattrs && !node.holes) return node.content === undefined || this.#isContentLive(node.content, path)
+    return this.#areContentsLive(nodeContents(node, path), path)
+  }
+
+  async #areContentsLive(contents: readonly Uint8Array[], path: string): Promise<boolean> {
+    for (const content of contents) if (!(await this.#isContentLive(content, path))) return false
+    return true
+  }
+
+  #isContentLive(content: Uint8Array, path: string): boolean | Promise<boolean> {
     return everyInlineId(content, path, this.#hasChunk) ?? this.#isLiveFurther(content, path)
   }
 

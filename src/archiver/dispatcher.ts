@@ -1,4 +1,10 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { errnoOf } from '../base/errors.ts'
+import { closeFile, describeSystemError, openForReading, statFile } from '../platform/files.ts'
+import { type Hole, findHoles } from '../platform/sparse.ts'
+import { NO_SAMPLE } from '../snapshot/samples.ts'
+import type { SourceXattr } from '../sources/source.ts'
+import { DataMap, toHoles, toPairs } from './data-map.ts'
 import { RangeStarts } from './range-starts.ts'
 import { asChunkId } from '../base/ids.ts'
 import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
@@ -9,7 +15,9 @@ import type { WriterStats } from '../repository/chunk-writer.ts'
 import {
   type ArchiveJob,
   type ArchiveResult,
+  CHANGED,
   type FileBatch,
+  type FileDetails,
   type FileRange,
   type PackToStore,
   RANGE_BYTES,
@@ -23,17 +31,37 @@ export interface FileToRead {
   readonly sizeBytes: number
   readonly mtimeNs: bigint
   readonly ctimeNs: bigint
+  /** It may have holes. */
+  readonly sparse: boolean
 }
 
+/** What reading a file came to. */
 export interface ReadFile {
   readonly refs: readonly ChunkRef[]
-  readonly changed: boolean
-  readonly failure: { readonly message: string; readonly code: string } | undefined
+  readonly holes: readonly Hole[]
+  readonly xattrs: readonly SourceXattr[] | undefined
+  readonly xattrFailure: Failure | undefined
+  /** One of `CHANGED`. */
+  readonly changed: number
+  /** When the file is not the one listed: its mtime. */
+  readonly mtimeNs: bigint | undefined
+  /** `NO_SAMPLE` unless samples are taken. */
+  readonly sample: bigint
+  readonly failure: Failure | undefined
 }
+
+export interface Failure {
+  readonly message: string
+  readonly code: string
+}
+
+/** A file's sample, or why there is none. */
+export type Sampled = { readonly sample: bigint } | { readonly failure: Failure }
 
 type Waiting = { readonly file: FileToRead; readonly done: (read: ReadFile) => void }
 
 interface Task {
+  readonly kind: 'read' | 'sample'
   readonly batch: FileBatch
   readonly finished: (result: ArchiveResult) => void
   readonly started?: () => void
@@ -44,6 +72,10 @@ export type ArchivePool = WorkerPool<ArchiveJob, ArchiveResult, PackToStore, Arr
 /** A batch is sent when its files have this many bytes or it has this many files: long enough that sending costs nothing. */
 const BATCH_BYTES = 4 << 20
 const BATCH_FILES = 256
+/** Files whose samples are taken in one task: up to 12 MiB are read of them. */
+const BATCH_SAMPLES = 64
+/** A large file that is written to while it is read is read so often at most: it takes long, and may go on for ever. */
+const MAX_READS = 2
 
 /**
  * Hands files to worker threads: small ones in batches, large ones in ranges, in order.
@@ -58,9 +90,14 @@ export class Dispatcher {
   readonly #stats = new Map<number, WriterStats>()
   #batch: Waiting[] = []
   #batchBytes = 0
+  #samples: { readonly file: FileToRead; readonly done: (sampled: Sampled) => void }[] = []
   readonly #tasks: Task[] = []
   readonly #ranges: Task[] = []
   #running = 0
+  /** Files that are not to be read yet. */
+  #deferred = 0
+  /** No task is started until what is stored is flushed. */
+  #isPaused = false
   #wake: (() => void) | undefined
   #failure: { error: unknown } | undefined
 
@@ -101,7 +138,7 @@ export class Dispatcher {
    */
   read(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
-      this.#readRanges(file, done, onBytes)
+      this.#readLarge(file, done, onBytes)
       return
     }
     this.#batch.push({ file, done })
@@ -109,13 +146,53 @@ export class Dispatcher {
     if (this.#batchBytes >= BATCH_BYTES || this.#batch.length >= BATCH_FILES) this.sendBatch()
   }
 
+  /** Takes the sample of a file some time; `done` is called exactly once, unless the dispatcher fails as a whole. */
+  sample(file: FileToRead, done: (sampled: Sampled) => void): void {
+    this.#samples.push({ file, done })
+    if (this.#samples.length >= BATCH_SAMPLES) this.#sendSamples()
+  }
+
+  /** Counts a file as not read yet until `ready` settles; whoever waits for files waits for it too. */
+  defer(ready: Promise<void>): void {
+    this.#deferred++
+    const settled = (): void => {
+      this.#deferred--
+      this.#wake?.()
+    }
+    ready.then(settled, (error: unknown) => {
+      this.#failure ??= { error }
+      settled()
+    })
+  }
+
+  #sendSamples(): void {
+    const waiting = this.#samples
+    if (waiting.length === 0) return
+    this.#samples = []
+    const files = waiting.map(({ file }) => file)
+    this.#tasks.push({
+      kind: 'sample',
+      batch: toBatch(files, undefined),
+      finished({ samples, failures }) {
+        const failed = new Map(failures.map((failure) => [failure.index, failure]))
+        for (const [i, { done }] of waiting.entries()) {
+          const failure = failed.get(i)
+          done(failure ? { failure } : { sample: samples[i] as bigint })
+        }
+      },
+    })
+    this.#start()
+  }
+
   /** Sends what has gathered. */
   sendBatch(): void {
+    this.#sendSamples()
     const waiting = this.#batch
     if (waiting.length === 0) return
     this.#batch = []
     this.#batchBytes = 0
     this.#tasks.push({
+      kind: 'read',
       batch: toBatch(
         waiting.map(({ file }) => file),
         undefined,
@@ -127,40 +204,82 @@ export class Dispatcher {
 
   /** Resolves when something has finished since. @throws what a worker or the store threw */
   async turn(): Promise<void> {
-    if (this.#running > 0 && !this.#failure) await new Promise<void>((resolve) => (this.#wake = resolve))
+    if ((this.#running > 0 || this.#deferred > 0) && !this.#failure)
+      await new Promise<void>((resolve) => (this.#wake = resolve))
     if (this.#failure) throw this.#failure.error
   }
 
-  /** Reads everything that is waiting, then makes every worker store what it holds. */
-  async finish({ signal }: AbortOptions = {}): Promise<void> {
+  /**
+   * Reads everything that is waiting, then makes every worker store what it holds.
+   *
+   * @param between called after every turn; may `flush`
+   */
+  async finish({ signal, between }: AbortOptions & { readonly between?: () => Promise<void> }): Promise<void> {
     this.sendBatch()
-    while (this.#running > 0 || this.#failure) {
+    while (this.#running > 0 || this.#deferred > 0 || this.#failure) {
       await this.turn()
       throwIfAborted(signal) // a single large file is read here from the second range on
+      await between?.()
+      this.sendBatch() // a sample that differs, or a deferred file, is read after all
     }
-    await Promise.all(
-      Array.from(this.#stats.keys(), async (worker) => {
-        const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
-        this.#stats.set(worker, (await this.#pool.run(worker, job)).stats)
-      }),
-    )
+    await this.flush()
   }
 
-  #readRanges(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
-    const count = Math.ceil(file.sizeBytes / RANGE_BYTES)
+  /** Lets the tasks that run come to their end, and makes every worker store what it holds; then it goes on. */
+  async flush(): Promise<void> {
+    this.#isPaused = true
+    try {
+      while (this.#running > 0) await this.turn()
+      await Promise.all(
+        Array.from(this.#stats.keys(), async (worker) => {
+          const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
+          this.#stats.set(worker, (await this.#pool.run(worker, job)).stats)
+        }),
+      )
+    } finally {
+      this.#isPaused = false
+    }
+    this.#start()
+  }
+
+  #readLarge(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void, reads = 1): void {
+    let holes: readonly Hole[]
+    try {
+      holes = file.sparse ? holesOf(file) : []
+    } catch (error) {
+      return done(failedRead(error))
+    }
+    const pairs = toPairs(holes)
+    const count = Math.max(1, Math.ceil(new DataMap(pairs).dataBytes(file.sizeBytes) / RANGE_BYTES))
     const starts = RangeStarts.create(count).memory
     const results: ArchiveResult[] = []
     let left = count
+    const finished = (): void => {
+      const read = joinRanges(results, holes)
+      if (read.changed === CHANGED.no || read.failure || reads === MAX_READS) return done(read)
+      onBytes(-read.refs.reduce((sum, { bytes }) => sum + bytes, 0))
+      try {
+        const stat = statFile(file.systemPath)
+        // What it is now is what the second reading compares with; that it is not what was listed stays known.
+        const { sizeBytes, mtimeNs, ctimeNs } = stat
+        const again = (second: ReadFile): void =>
+          done(second.changed === CHANGED.no ? { ...second, changed: CHANGED.before, mtimeNs } : { ...second, mtimeNs })
+        this.#readLarge({ ...file, sizeBytes, mtimeNs, ctimeNs }, again, onBytes, reads + 1)
+      } catch (error) {
+        done(failedRead(error))
+      }
+    }
     const queue = (number: number): void => {
       this.#ranges.push({
-        batch: toBatch([file], { number, count, starts }),
+        kind: 'read',
+        batch: toBatch([file], { number, count, starts, holes: pairs }),
         started: () => {
           if (number + 1 < count) queue(number + 1)
         },
         finished: (result) => {
           results[number] = result
           onBytes(refBytes(result.refs))
-          if (--left === 0) done(joinRanges(results))
+          if (--left === 0) finished()
         },
       })
     }
@@ -169,7 +288,7 @@ export class Dispatcher {
   }
 
   #start(): void {
-    while (this.#idle.length > 0 && !this.#failure) {
+    while (this.#idle.length > 0 && !this.#failure && !this.#isPaused) {
       const task = this.#ranges.shift() ?? this.#tasks.shift()
       if (!task) return
       void this.#run(this.#idle.pop() as number, task)
@@ -180,7 +299,7 @@ export class Dispatcher {
     this.#running++
     this.makeRoom()
     try {
-      const job: ArchiveJob = { kind: 'read', table: this.#table.share(), batch: task.batch }
+      const job: ArchiveJob = { kind: task.kind, table: this.#table.share(), batch: task.batch }
       const running = this.#pool.run(worker, job)
       task.started?.()
       const result = await running
@@ -203,6 +322,7 @@ function toBatch(files: readonly FileToRead[], range: FileRange | undefined): Fi
     uids: new Float64Array(files.length),
     mtimesNs: new BigInt64Array(files.length),
     ctimesNs: new BigInt64Array(files.length),
+    sparse: new Uint8Array(files.length),
     range,
   }
   for (const [i, file] of files.entries()) {
@@ -210,26 +330,63 @@ function toBatch(files: readonly FileToRead[], range: FileRange | undefined): Fi
     batch.uids[i] = file.uid
     batch.mtimesNs[i] = file.mtimeNs
     batch.ctimesNs[i] = file.ctimeNs
+    batch.sparse[i] = file.sparse ? 1 : 0
   }
   return batch
 }
 
 function deliver(waiting: readonly Waiting[], result: ArchiveResult): void {
   const failures = new Map(result.failures.map((failure) => [failure.index, failure]))
+  const details = Map.groupBy(result.details, ({ index }) => index)
   let first = 0
   for (const [i, { done }] of waiting.entries()) {
     const end = first + (result.counts[i] as number)
-    done({ refs: decodeRefs(result.refs, first, end), changed: result.changed[i] === 1, failure: failures.get(i) })
+    done({
+      refs: decodeRefs(result.refs, first, end),
+      ...detailsOf(details.get(i)),
+      changed: result.changed[i] as number,
+      sample: result.samples[i] ?? NO_SAMPLE,
+      failure: failures.get(i),
+    })
     first = end
   }
 }
 
-function joinRanges(results: readonly ArchiveResult[]): ReadFile {
+function detailsOf(
+  details: readonly FileDetails[] = [],
+): Pick<ReadFile, 'holes' | 'xattrs' | 'xattrFailure' | 'mtimeNs'> {
+  if (details.length === 0) return NO_DETAILS
+  const { holes, xattrs, xattrFailure, mtimeNs }: Partial<FileDetails> = Object.assign({}, ...details)
+  return { holes: holes ? toHoles(holes) : [], xattrs, xattrFailure, mtimeNs }
+}
+
+const NO_DETAILS = { holes: [], xattrs: undefined, xattrFailure: undefined, mtimeNs: undefined }
+
+function joinRanges(results: readonly ArchiveResult[], holes: readonly Hole[]): ReadFile {
   return {
+    ...detailsOf(results[0]?.details),
     refs: results.flatMap(({ refs }) => decodeRefs(refs, 0, refs.length / REF_BYTES)),
+    holes,
     // A file that changed did so for every range read after; the last one looked last.
-    changed: results.some(({ changed }) => changed[0] === 1),
+    changed: results.reduce((worst, { changed }) => Math.max(worst, changed[0] as number), 0),
+    sample: results[0]?.samples[0] ?? NO_SAMPLE,
     failure: results.flatMap(({ failures }) => failures)[0],
+  }
+}
+
+function failedRead(error: unknown): ReadFile {
+  const code = errnoOf(error)
+  if (code === undefined) throw error
+  const failure = { message: describeSystemError(error), code }
+  return { ...NO_DETAILS, refs: [], changed: CHANGED.no, sample: NO_SAMPLE, failure }
+}
+
+function holesOf({ systemPath, uid, sizeBytes }: FileToRead): Hole[] {
+  const fd = openForReading(systemPath, uid)
+  try {
+    return findHoles(fd, sizeBytes)
+  } finally {
+    closeFile(fd)
   }
 }
 

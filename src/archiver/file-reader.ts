@@ -1,11 +1,19 @@
 import { errnoOf } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import type { Chunker } from '../chunker/chunker.ts'
-import { closeFile, describeSystemError, openForReading, readFully, statOpenFile } from '../platform/files.ts'
+import { blake3 } from '../codec/hash.ts'
+import { closeFile, describeSystemError, openForReading, readFully } from '../platform/files.ts'
+import { findHoles } from '../platform/sparse.ts'
+import { EntryStat, REGULAR_FILE } from '../platform/statx.ts'
 import type { ChunkWriter } from '../repository/chunk-writer.ts'
+import { NO_SAMPLE, sampleBlocks, toSample } from '../snapshot/samples.ts'
+import { readSourceXattrs } from '../sources/source-xattrs.ts'
+import { DataMap, NO_HOLES, toPairs } from './data-map.ts'
 import {
   type ArchiveResult,
+  CHANGED,
   type FileBatch,
+  type FileDetails,
   type FileFailure,
   type FileRange,
   RANGE_BYTES,
@@ -15,18 +23,25 @@ import { RangeStarts } from './range-starts.ts'
 
 type BatchResult = Omit<ArchiveResult, 'stats'>
 
+/** A file that is written to while it is read is read so often at most. */
+const MAX_READS = 3
+
 /** Reads files in a worker thread, straight into the memory where they are cut or compressed. */
 export class FileReader {
   readonly #chunker: Chunker
   readonly #writer: ChunkWriter
+  readonly #takeSamples: boolean
   /** Files up to this size are one chunk and need no cutting. */
   readonly #smallBytes: number
   readonly #refs = new RefList()
+  readonly #stat = new EntryStat()
+  #details: FileDetails[] = []
 
   /** @param chunker with a buffer of at least `RANGE_BYTES` plus its largest chunk */
-  constructor(chunker: Chunker, writer: ChunkWriter) {
+  constructor(chunker: Chunker, writer: ChunkWriter, takeSamples: boolean) {
     this.#chunker = chunker
     this.#writer = writer
+    this.#takeSamples = takeSamples
     this.#smallBytes = Math.min(chunker.minBytes, writer.roomBytes)
   }
 
@@ -35,49 +50,135 @@ export class FileReader {
     const files = batch.paths.length
     const counts = new Uint32Array(files)
     const changed = new Uint8Array(files)
+    const samples = new BigUint64Array(this.#takeSamples ? files : 0)
     const failures: FileFailure[] = []
     for (let index = 0; index < files; index++) {
       const before = this.#refs.count
       try {
-        if (await this.#readFile(batch, index)) changed[index] = 1
+        changed[index] = await this.#readFile(batch, index, samples)
       } catch (error) {
-        const code = errnoOf(error)
-        if (code === undefined) throw error // not the file's fault
         this.#refs.count = before
-        failures.push({ index, message: describeSystemError(error), code })
+        failures.push(toFailure(index, error))
         // The thread of the next range must not wait for ever.
         if (batch.range) new RangeStarts(batch.range.starts).set(batch.range.number + 1, undefined)
       }
       counts[index] = this.#refs.count - before
     }
-    return { refs: this.#refs.take(), counts, changed, failures }
+    const details = this.#details
+    this.#details = []
+    return { refs: this.#refs.take(), counts, changed, samples, details, failures }
   }
 
-  /** Returns whether the file is not, or no longer, what was listed. */
-  async #readFile(batch: FileBatch, index: number): Promise<boolean> {
-    const sizeBytes = batch.sizes[index] as number
+  /** Takes samples of the files of a batch and reads nothing else of them. */
+  sample(batch: FileBatch): BatchResult {
+    const files = batch.paths.length
+    const samples = new BigUint64Array(files)
+    const failures: FileFailure[] = []
+    for (let index = 0; index < files; index++) {
+      try {
+        const fd = openForReading(batch.paths[index] as string, batch.uids[index])
+        try {
+          samples[index] = this.#sampleOf(fd, batch.sizes[index] as number)
+        } finally {
+          closeFile(fd)
+        }
+      } catch (error) {
+        failures.push(toFailure(index, error))
+      }
+    }
+    const none = new Uint8Array(files)
+    return { refs: none.subarray(0, 0), counts: new Uint32Array(files), changed: none, samples, details: [], failures }
+  }
+
+  /** Returns one of `CHANGED`. */
+  async #readFile(batch: FileBatch, index: number, samples: BigUint64Array): Promise<number> {
     const fd = openForReading(batch.paths[index] as string, batch.uids[index])
     try {
-      if (batch.range) {
-        if (statOpenFile(fd).type !== 'file') throw notAFile()
-        await this.#readRange(fd, batch.range)
-      } else if (sizeBytes <= this.#smallBytes) {
-        this.#readSmall(fd, sizeBytes)
-      } else {
-        if (statOpenFile(fd).type !== 'file') throw notAFile()
-        await this.#readFrom(fd, 0)
+      const { range } = batch
+      const sizeBytes = batch.sizes[index] as number
+      const changed = range
+        ? await this.#readRangeOnce(fd, range, batch)
+        : await this.#readWhole(fd, index, batch, sizeBytes)
+      if (!range || range.number === 0) {
+        if (samples.length > 0) samples[index] = this.#sampleOf(fd, sizeBytes)
+        this.#readXattrs(fd, index)
       }
-      const after = statOpenFile(fd)
-      if (after.type !== 'file') throw notAFile()
-      return (
-        after.sizeBytes !== sizeBytes ||
-        BigInt.asIntN(64, after.mtimeNs) !== batch.mtimesNs[index] ||
-        BigInt.asIntN(64, after.ctimeNs) !== batch.ctimesNs[index]
-      )
+      return changed
     } finally {
       closeFile(fd)
       await this.#writer.ready()
     }
+  }
+
+  async #readRangeOnce(fd: number, range: FileRange, batch: FileBatch): Promise<number> {
+    this.#statFile(fd)
+    await this.#readRange(fd, range)
+    this.#statFile(fd)
+    return this.#isListed(batch, 0) ? CHANGED.no : CHANGED.meanwhile
+  }
+
+  /** Reads the file until it was the same before and after. */
+  async #readWhole(fd: number, index: number, batch: FileBatch, listedBytes: number): Promise<number> {
+    let sizeBytes = listedBytes
+    const firstRef = this.#refs.count
+    for (let reads = 1; ; reads++) {
+      const holes = batch.sparse[index] ? toPairs(findHoles(fd, sizeBytes)) : undefined
+      const before = reads === 1 ? undefined : this.#identity()
+      if (holes?.length) await this.#readFrom(fd, 0, new DataMap(holes))
+      else if (sizeBytes <= this.#smallBytes) this.#readSmall(fd, sizeBytes)
+      else {
+        this.#statFile(fd)
+        await this.#readFrom(fd, 0, NO_HOLES)
+      }
+      this.#statFile(fd)
+      const isListed = this.#isListed(batch, index)
+      const inPeace = isListed || (before !== undefined && before === this.#identity())
+      if (inPeace || reads === MAX_READS) {
+        const mtimeNs = isListed ? undefined : this.#stat.mtimeNs
+        if (holes?.length || mtimeNs !== undefined) this.#details.push({ index, holes: holes?.length ? holes : undefined, mtimeNs })
+        return isListed ? CHANGED.no : inPeace ? CHANGED.before : CHANGED.meanwhile
+      }
+      this.#refs.count = firstRef
+      sizeBytes = this.#stat.sizeBytes
+    }
+  }
+
+  #readXattrs(fd: number, index: number): void {
+    try {
+      const xattrs = readSourceXattrs(fd)
+      if (xattrs) this.#details.push({ index, xattrs })
+    } catch (error) {
+      const { message, code } = toFailure(index, error)
+      this.#details.push({ index, xattrFailure: { message, code } })
+    }
+  }
+
+  #statFile(fd: number): void {
+    this.#stat.readOpen(fd)
+    if (this.#stat.typeCode !== REGULAR_FILE) throw notAFile()
+  }
+
+  /** Whether the file looked at last is what was listed. */
+  #isListed(batch: FileBatch, index: number): boolean {
+    const stat = this.#stat
+    return (
+      stat.sizeBytes === batch.sizes[index] &&
+      BigInt.asIntN(64, stat.ctimeNs) === batch.ctimesNs[index] &&
+      BigInt.asIntN(64, stat.mtimeNs) === batch.mtimesNs[index]
+    )
+  }
+
+  #identity(): string {
+    const { sizeBytes, mtimeNs, ctimeNs } = this.#stat
+    return `${sizeBytes} ${mtimeNs} ${ctimeNs}`
+  }
+
+  #sampleOf(fd: number, sizeBytes: number): bigint {
+    const blocks = sampleBlocks(sizeBytes)
+    const bytes = Buffer.allocUnsafe(blocks.reduce((sum, { length }) => sum + length, 0))
+    let used = 0
+    for (const { offset, length } of blocks) used += readFully(fd, bytes, used, length, offset)
+    return used === 0 ? NO_SAMPLE : toSample(blake3(bytes.subarray(0, used)))
   }
 
   /** One chunk, read to where it will be compressed. What is appended meanwhile is not part of it. */
@@ -88,38 +189,41 @@ export class FileReader {
     if (bytes > 0) this.#refs.add(this.#writer.saveRoom(bytes), bytes)
   }
 
-  async #readRange(fd: number, { number, count, starts: memory }: FileRange): Promise<void> {
+  async #readRange(fd: number, { number, count, starts: memory, holes }: FileRange): Promise<void> {
     const starts = new RangeStarts(memory)
+    const map = new DataMap(holes)
     const next = await this.#readStretch(
       fd,
       number * RANGE_BYTES,
+      map,
       () => starts.wait(number),
       (cut) => starts.set(number + 1, cut),
     )
-    if (number === count - 1) await this.#readFrom(fd, next) // it has grown since it was listed
+    if (number === count - 1) await this.#readFrom(fd, next, map) // it has grown since it was listed
   }
 
   /** Reads from a cut point to the end of the file; nothing when there is no cut point. */
-  async #readFrom(fd: number, cut: number | undefined): Promise<void> {
+  async #readFrom(fd: number, cut: number | undefined, map: DataMap): Promise<void> {
     for (let at = cut; at !== undefined;) {
       const start = at
-      at = await this.#readStretch(fd, start, () => start)
+      at = await this.#readStretch(fd, start, map, () => start)
     }
   }
 
   /**
-   * Reads `RANGE_BYTES` from `start` on, and the largest chunk more, cuts from the cut point that `findFirst` then tells, and
-   * saves the chunks. Returns the first cut point at or after the end of the stretch, `undefined` when the file ends before;
+   * Reads `RANGE_BYTES` of data from `start` on, and the largest chunk more, cuts from the cut point that `findFirst` then tells,
+   * and saves the chunks. Returns the first cut point at or after the end of the stretch, `undefined` when the file ends before;
    * `onCut` hears it before the slow work begins.
    */
   async #readStretch(
     fd: number,
     start: number,
+    map: DataMap,
     findFirst: () => number | undefined,
     onCut?: (next: number | undefined) => void,
   ): Promise<number | undefined> {
     const { buffer } = this.#chunker
-    const bytes = readFully(fd, buffer, 0, buffer.length, start)
+    const bytes = map.read(fd, buffer, 0, buffer.length, start)
     const final = bytes < buffer.length
     const first = findFirst()
     const cuts: number[] = first === undefined ? [] : [first - start]
@@ -136,6 +240,13 @@ export class FileReader {
     }
     return next
   }
+}
+
+/** What is the matter with one file; anything that is not its fault is thrown on. */
+function toFailure(index: number, error: unknown): FileFailure {
+  const code = errnoOf(error)
+  if (code === undefined) throw error
+  return { index, message: describeSystemError(error), code }
 }
 
 function notAFile(): Error {

@@ -4,16 +4,19 @@ import type { Compression } from '../codec/compression.ts'
 import type { SharedChunkTable } from '../repository/chunk-table.ts'
 import type { WriterStats } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
+import type { SourceXattr } from '../sources/source.ts'
 
 export interface WorkerInit {
   readonly keys: RepositoryKeys
   readonly chunker: ChunkerParams
   readonly compression: Compression
+  /** Take a sample (snapshot/samples.ts) of every file that is read. */
+  readonly samples: boolean
 }
 
-/** `read` the files of a batch, or `flush`: store everything that is open. */
+/** `read` the files of a batch, only take `sample`s of them, or `flush`: store everything that is open. */
 export interface ArchiveJob {
-  readonly kind: 'read' | 'flush'
+  readonly kind: 'read' | 'sample' | 'flush'
   /** The chunk table's memory: it may have grown since the last job. */
   readonly table: SharedChunkTable
   readonly batch: FileBatch
@@ -29,16 +32,23 @@ export interface FileBatch {
   readonly uids: Float64Array
   readonly mtimesNs: BigInt64Array
   readonly ctimesNs: BigInt64Array
+  /** For each file 1 if it may have holes. */
+  readonly sparse: Uint8Array
   /** Of a batch with one large file: which of its ranges the job covers. */
   readonly range: FileRange | undefined
 }
 
-/** A stretch of `RANGE_BYTES` of a large file; the last one reaches to the file's end, wherever that is by now. */
+/**
+ * A stretch of `RANGE_BYTES` of what a large file has between its holes; the last one reaches to the file's end, wherever that is
+ * by now.
+ */
 export interface FileRange {
   readonly number: number
   readonly count: number
   /** The memory of `RangeStarts`. */
   readonly starts: SharedArrayBuffer
+  /** Pairs of offset and length, ascending. */
+  readonly holes: Float64Array
 }
 
 export interface ArchiveResult {
@@ -46,11 +56,29 @@ export interface ArchiveResult {
   readonly refs: Uint8Array
   /** For each file how many chunks it has. */
   readonly counts: Uint32Array
-  /** For each file 1 if it was not, at the end, what it was when it was listed. */
   readonly changed: Uint8Array
+  /** For each file its sample; empty unless samples are taken. */
+  readonly samples: BigUint64Array
+  readonly details: readonly FileDetails[]
   readonly failures: readonly FileFailure[]
   /** The worker's counters since its start. */
   readonly stats: WriterStats
+}
+
+/** Values of `ArchiveResult.changed`: as listed; another one by now, but read in peace; written to while it was read, every time. */
+export const CHANGED = { no: 0, before: 1, meanwhile: 2 } as const
+
+/** What few files have. */
+export interface FileDetails {
+  /** Place of the file in the batch. */
+  readonly index: number
+  readonly xattrs?: readonly SourceXattr[] | undefined
+  /** Why its extended attributes could not be read. */
+  readonly xattrFailure?: { readonly message: string; readonly code: string } | undefined
+  /** Pairs of offset and length, ascending. */
+  readonly holes?: Float64Array | undefined
+  /** When the file is not what was listed: its mtime in ns. */
+  readonly mtimeNs?: bigint | undefined
 }
 
 /** Why a file could not be read; then it has no content. */

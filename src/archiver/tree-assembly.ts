@@ -1,6 +1,7 @@
 import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import type { SaveChunk } from '../snapshot/content.ts'
+import { SampleWriter } from '../snapshot/samples.ts'
 import { NO_STAMP, type Stamp, StampWriter } from '../snapshot/stamps.ts'
 import { type TreeNode, sameNode } from '../snapshot/tree-node.ts'
 import { TreeWriter } from '../snapshot/tree-writer.ts'
@@ -12,6 +13,15 @@ export interface PendingNode {
   /** The parent snapshot's node of this name: when the two are equal, and all others too, the parent's tree serves again. */
   readonly old?: TreeNode | undefined
   stamp: Stamp | undefined
+  /** `NO_SAMPLE` when there is none. */
+  sample: bigint
+}
+
+/** Trees and what change detection needs besides. */
+export interface Assembled {
+  readonly tree: ChunkId
+  readonly stamps: Uint8Array
+  readonly samples: Uint8Array | undefined
 }
 
 type Step =
@@ -27,15 +37,17 @@ export class TreeAssembly {
   readonly #save: SaveChunk
   readonly #isLive: (tree: ChunkId) => boolean
   readonly #stamps: StampWriter
+  readonly #samples: SampleWriter | undefined
   readonly #open: OpenDirectory[]
   #queue: Step[] = []
   #head = 0
 
-  /** @param isLive whether a tree chunk of the parent snapshot may be referred to again */
-  constructor(save: SaveChunk, isLive: (tree: ChunkId) => boolean = () => false) {
+  /** @param options.isLive whether a tree chunk of the parent snapshot may be referred to again */
+  constructor(save: SaveChunk, options: { readonly isLive?: (tree: ChunkId) => boolean; readonly samples?: boolean } = {}) {
     this.#save = save
-    this.#isLive = isLive
+    this.#isLive = options.isLive ?? (() => false)
     this.#stamps = new StampWriter(save)
+    this.#samples = options.samples ? new SampleWriter(save) : undefined
     this.#open = [new OpenDirectory(undefined, undefined, save)]
   }
 
@@ -75,19 +87,34 @@ export class TreeAssembly {
     }
   }
 
-  /** The root tree and the stamps, when everything was added and is known. */
-  finish(): { tree: ChunkId; stamps: Uint8Array } {
+  /** What there is when everything was added and is known. */
+  finish(): Assembled {
     this.advance()
     const root = this.#open.pop()
     if (this.waiting > 0 || !root || this.#open.length > 0) throw new CairnError('INTERNAL', 'The tree is not complete')
-    return { tree: root.finish(), stamps: this.#stamps.finish() }
+    return { tree: root.finish(), stamps: this.#stamps.finish(), samples: this.#samples?.finish() }
   }
 
-  #append(node: TreeNode, { old, stamp }: PendingNode): void {
+  /** What there would be if everything ended with the last step taken; the assembly goes on. */
+  peek(): Assembled {
+    let last: TreeNode | undefined
+    let tree: ChunkId | undefined
+    let leaves = 0
+    for (const directory of this.#open.toReversed()) {
+      tree = directory.peek(last)
+      leaves += directory.leaves
+      last = directory.node && { ...directory.node, tree, leaves }
+    }
+    if (!tree) throw new CairnError('INTERNAL', 'The tree is complete already')
+    return { tree, stamps: this.#stamps.peek(), samples: this.#samples?.peek() }
+  }
+
+  #append(node: TreeNode, { old, stamp, sample }: PendingNode): void {
     const directory = this.#open.at(-1) as OpenDirectory
     directory.add(node, old)
     directory.leaves++
     this.#stamps.add(stamp ?? NO_STAMP)
+    this.#samples?.add(sample)
   }
 
   #close(complete: boolean): void {
@@ -137,6 +164,14 @@ class OpenDirectory {
 
   finish(): ChunkId {
     return this.#write().finish()
+  }
+
+  /** The tree if it ended here, or after `last`. */
+  peek(last: TreeNode | undefined): ChunkId {
+    if (this.#writer) return this.#writer.peek(last)
+    const writer = new TreeWriter(this.#save)
+    for (const kept of this.#kept ?? []) writer.add(kept)
+    return writer.peek(last)
   }
 
   #write(): TreeWriter {

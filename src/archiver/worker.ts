@@ -20,13 +20,12 @@ serveJobs<WorkerInit, ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>((init
       return host.request({ id, memory, length: bytes.length, table: packTable }, [memory])
     },
   })
-  const reader = new FileReader(chunker, writer)
-  const nothing = { refs: new Uint8Array(0), counts: new Uint32Array(0), changed: new Uint8Array(0), failures: [] }
+  const reader = new FileReader(chunker, writer, init.samples)
 
   return async (job) => {
     table.attach(job.table)
     if (job.kind === 'flush') await writer.flush()
-    const read = job.kind === 'read' ? await reader.read(job.batch) : nothing
+    const read = job.kind === 'sample' ? reader.sample(job.batch) : await reader.read(job.batch)
     return { result: { ...read, stats: { ...writer.stats } } }
   }
 })

@@ -18,6 +18,10 @@ export function toStampTime(ns: bigint): bigint {
 /** A stamp that matches no file: what it is written for is read again in the next run. */
 export const NO_STAMP: Stamp = { ctimeNs: 0n, inode: 0n }
 
+export function isNoStamp({ ctimeNs, inode }: Stamp): boolean {
+  return ctimeNs === 0n && inode === 0n
+}
+
 export class StampWriter {
   readonly #column: LeafColumnWriter
 

@@ -1,11 +1,32 @@
 import path from 'node:path'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { CairnError, errnoOf } from '../base/errors.ts'
-import { compareRawNames, toPrintable } from '../base/raw-name.ts'
+import { compareRawNames, fromRawName, toPrintable, toRawName } from '../base/raw-name.ts'
+import { fileSystemKind } from '../platform/file-systems.ts'
 import { describeSystemError, findFile, statFile } from '../platform/files.ts'
-import { FolderWalk, type WalkRoot } from './folder/folder-walk.ts'
+import { EntryStat } from '../platform/statx.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
-import type { Source, SourceCount, SourceEntry, SourceIssue, SourceTotals } from './source.ts'
+import { BatchWriter, type FoundEntry, readBatch } from './folder/entry-batch.ts'
+import type { WalkRoot } from './folder/folder-walk.ts'
+import { Scan, scanWorkerUrl } from './folder/scan.ts'
+import type { ScanJob, ScanResult } from './folder/scan-worker.ts'
+import { NOTHING_EXCLUDED, type SelectionOptions } from './folder/selection.ts'
+import { readSourceXattrs } from './source-xattrs.ts'
+import type { Source, SourceCount, SourceEntry, SourceWalk, WalkObserver } from './source.ts'
+
+export type { SelectionOptions }
+
+export interface FolderSourceOptions extends Partial<SelectionOptions> {
+  /** Store access times too. */
+  readonly atime?: boolean | undefined
+  /** Threads that walk; one unless told, more where a file system is slow to answer. */
+  readonly threads?: number | undefined
+}
+
+/** Threads for a file system whose answers take a round trip: they wait most of the time. */
+const NETWORK_THREADS = 8
+/** A path of another name is kept in the node; one as long as this is not worth it, and the file is stored under both names. */
+const MAX_HARD_LINK_PATH = 32_768
 
 /**
  * Files and folders of this machine. Paths in the snapshot are rebuilt from the root as Borg does it: `/home/u` becomes
@@ -14,13 +35,22 @@ import type { Source, SourceCount, SourceEntry, SourceIssue, SourceTotals } from
  * @throws {CairnError} `SOURCE_FAILED` when a path does not exist: a typing error must not become an empty backup;
  *   `INVALID_ARGUMENT` when two paths cannot both be in one snapshot
  */
-export function openFolderSource(paths: readonly string[], workingFolder: string): Source {
+export function openFolderSource(
+  paths: readonly string[],
+  workingFolder: string,
+  options: FolderSourceOptions = {},
+): Source {
   const roots = paths.map((given) => toRoot(given, workingFolder))
   const walked = withoutNested(roots)
+  const { atime = false, threads, ...given } = options
+  const selection = { ...NOTHING_EXCLUDED, ...given }
+  const isSlow = walked.some(({ systemPath }) => fileSystemKind(systemPath) === 'network')
   return {
     paths: roots.map((root) => root.systemPath),
-    entries: (onIssue, options) => walk(walked, onIssue, options),
-    count: () => countFolders(walked),
+    root: walked.length === 1 && walked[0]?.path === '' ? rootEntry(walked[0].systemPath, atime) : undefined,
+    walk: (observer, { signal } = {}) =>
+      new FolderSourceWalk(walked, selection, { atime, threads: threads ?? (isSlow ? NETWORK_THREADS : 1), observer, signal }),
+    count: () => countFolders(walked, selection),
   }
 }
 
@@ -82,31 +112,105 @@ function requireWalked(root: WalkRoot, outer: WalkRoot): void {
   }
 }
 
-async function* walk(
-  roots: readonly WalkRoot[],
-  onIssue: (issue: SourceIssue) => void,
-  options: AbortOptions = {},
-): AsyncGenerator<SourceEntry[]> {
-  let open: string[] = []
-  for (const root of roots) {
-    const parents = root.path.split('/').slice(0, -1)
-    const shared = parents.findIndex((part, i) => part !== open[i])
-    const fresh = shared < 0 ? parents.length : shared
-    if (fresh < parents.length) yield parents.slice(fresh).map((_, i) => ancestorEntry(parents.slice(0, fresh + i + 1)))
-    open = parents
-    const folderWalk = new FolderWalk(root, onIssue)
-    for (let batch = folderWalk.next(); batch.length > 0; batch = folderWalk.next()) {
-      throwIfAborted(options.signal)
-      yield batch
+interface FolderSourceWalkOptions extends AbortOptions {
+  readonly atime: boolean
+  readonly threads: number
+  readonly observer: WalkObserver
+}
+
+class FolderSourceWalk implements SourceWalk {
+  readonly #roots: readonly WalkRoot[]
+  readonly #scan: Scan
+  readonly #options: FolderSourceWalkOptions
+  readonly #names = new KnownNames()
+
+  constructor(roots: readonly WalkRoot[], selection: SelectionOptions, options: FolderSourceWalkOptions) {
+    this.#roots = roots
+    this.#options = options
+    this.#scan = new Scan(roots, selection, options.threads)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<SourceEntry[]> {
+    const { observer, atime, signal } = this.#options
+    let begun = -1
+    let open: string[] = []
+    let tentative: FoundEntry[] = []
+    for (;;) {
+      const next = await this.#scan.next()
+      if (!next) return
+      throwIfAborted(signal)
+      const entries: SourceEntry[] = []
+      if (next.root !== begun) {
+        begun = next.root
+        tentative = []
+        const parents = (this.#roots[begun]?.path ?? '').split('/').slice(0, -1)
+        const shared = parents.findIndex((part, i) => part !== open[i])
+        for (let depth = shared < 0 ? parents.length : shared; depth < parents.length; depth++)
+          entries.push(ancestorEntry(parents.slice(0, depth + 1)))
+        open = parents
+      }
+      const { batch } = next
+      for (const issue of batch.issues) observer.issue(issue)
+      for (const path of batch.excluded) observer.excluded(path)
+      for (const found of readBatch(batch, atime)) {
+        // A directory that is only wanted for what is in it waits for that.
+        while ((tentative.at(-1)?.depth ?? 0) >= found.depth) tentative.pop()
+        if (found.tentative) {
+          tentative.push(found)
+          continue
+        }
+        entries.push(...tentative, this.#names.identify(found))
+        tentative = []
+      }
+      if (entries.length > 0) yield entries
     }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scan.close()
   }
 }
 
-function countFolders(roots: readonly WalkRoot[]): SourceCount {
-  const self = import.meta.url
-  const url = new URL(`./folder/count-worker${self.slice(self.lastIndexOf('.'))}`, self)
-  const pool = new WorkerPool<readonly WalkRoot[], SourceTotals>({ url, count: 1, init: undefined })
-  return { totals: pool.run(0, roots), [Symbol.asyncDispose]: () => pool.close() }
+/** Recognizes names of files that were met before. Remembers a file until all of its names have come. */
+class KnownNames {
+  readonly #first = new Map<string, { readonly path: string; left: number }>()
+
+  identify(found: FoundEntry): SourceEntry {
+    if (found.linkCount < 2 || found.type === 'dir') return found
+    const key = `${found.fileSystem}:${found.inode}`
+    const known = this.#first.get(key)
+    if (!known) {
+      if (found.path.length > MAX_HARD_LINK_PATH) return found
+      // As nodes hold it, who decode it as a whole.
+      const path = found.path.isWellFormed() ? found.path : fromRawName(toRawName(found.path))
+      this.#first.set(key, { path, left: found.linkCount - 1 })
+      return { ...found, link: { first: path, isFirst: true, isLast: false } }
+    }
+    known.left--
+    if (known.left === 0) this.#first.delete(key)
+    return { ...found, link: { first: known.path, isFirst: false, isLast: known.left === 0 } }
+  }
+}
+
+function countFolders(roots: readonly WalkRoot[], selection: SelectionOptions): SourceCount {
+  const pool = new WorkerPool<ScanJob, ScanResult>({ url: scanWorkerUrl(), count: 1, init: selection })
+  const totals = pool.run(0, { kind: 'count', roots }).then((result) => {
+    if (result.kind !== 'count') throw new CairnError('INTERNAL', 'Counting came to no result')
+    return result.totals
+  })
+  return { totals, [Symbol.asyncDispose]: () => pool.close() }
+}
+
+/** The entry of a folder whose content lies at the top: its name means nothing. */
+function rootEntry(systemPath: string, atime: boolean): SourceEntry {
+  const stat = new EntryStat()
+  stat.readPath(systemPath)
+  const batch = new BatchWriter(1)
+  const xattrs = readSourceXattrs(systemPath)
+  const folder = { systemPath, path: '', depth: 0 }
+  batch.add({ stat, name: 'root', folder, kind: 'local', tentative: false, extras: xattrs && { xattrs } })
+  const [entry] = readBatch(batch.take(), atime)
+  return { ...(entry as SourceEntry), path: '', systemPath }
 }
 
 function ancestorEntry(parts: readonly string[]): SourceEntry {
@@ -124,7 +228,14 @@ function ancestorEntry(parts: readonly string[]): SourceEntry {
     mtimeNs: 0n,
     ctimeNs: 0n,
     inode: 0n,
+    atimeNs: undefined,
     linkTarget: undefined,
+    link: undefined,
+    device: undefined,
+    xattrs: undefined,
+    flags: 0,
+    sparse: false,
+    fileSystemKind: 'local',
     systemPath: '',
     ancestor: true,
   }

@@ -5,14 +5,17 @@ export interface Walked {
   readonly entries: SourceEntry[]
   readonly paths: string[]
   readonly issues: SourceIssue[]
+  readonly excluded: string[]
 }
 
 /** Walks a source to its end. */
 export async function walkSource(source: Source): Promise<Walked> {
   const entries: SourceEntry[] = []
   const issues: SourceIssue[] = []
-  for await (const batch of source.entries((issue) => issues.push(issue))) entries.push(...batch)
-  return { entries, paths: entries.map(({ path }) => path), issues }
+  const excluded: string[] = []
+  await using walk = source.walk({ issue: (issue) => issues.push(issue), excluded: (path) => excluded.push(path) })
+  for await (const batch of walk) entries.push(...batch)
+  return { entries, paths: entries.map(({ path }) => path), issues, excluded }
 }
 
 /** An entry of a made-up source, as a folder would give it; `path` decides name and depth. */
@@ -32,7 +35,14 @@ export function sourceEntry(path: string, fields: Partial<SourceEntry> = {}): So
     mtimeNs: 1n,
     ctimeNs: 1n,
     inode: 1n,
+    atimeNs: undefined,
     linkTarget: undefined,
+    link: undefined,
+    device: undefined,
+    xattrs: undefined,
+    flags: 0,
+    sparse: false,
+    fileSystemKind: 'local',
     systemPath: `/nowhere/${path}`,
     ancestor: false,
     ...fields,
@@ -41,9 +51,12 @@ export function sourceEntry(path: string, fields: Partial<SourceEntry> = {}): So
 
 /** A source of these entries, in batches of `batchSize`. */
 export function sourceOf(entries: Iterable<SourceEntry>, batchSize = 512): Source {
+  return { paths: ['/made-up'], walk: () => ({ ...walkOf(entries, batchSize), [Symbol.asyncDispose]: async () => undefined }) }
+}
+
+function walkOf(entries: Iterable<SourceEntry>, batchSize: number): AsyncIterable<SourceEntry[]> {
   return {
-    paths: ['/made-up'],
-    async *entries() {
+    async *[Symbol.asyncIterator]() {
       let batch: SourceEntry[] = []
       for (const entry of entries) {
         batch.push(entry)

@@ -1,0 +1,29 @@
+import { constants, openSync, statSync } from 'node:fs'
+import { errnoOf } from '../base/errors.ts'
+import { withShortPath } from './long-path.ts'
+
+/**
+ * Directories held open while what is in them is looked at: names in an open directory cannot be led elsewhere by somebody who
+ * swaps a directory above for a symlink, and a path to it has no length limit. Linux only; elsewhere paths have to do.
+ */
+
+/** Opens a directory, and nothing else, for reading; the caller closes it. Leaves its access time alone where the system permits. */
+export function openDirectory(path: string): number {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  return withShortPath(path, (shortPath) => {
+    try {
+      return openSync(shortPath, flags | constants.O_NOATIME)
+    } catch (error) {
+      if (errnoOf(error) !== 'EPERM') throw error // somebody else's directory
+      return openSync(shortPath, flags)
+    }
+  })
+}
+
+/** A path to what a descriptor is open on, valid as long as it is; `path` where the system has no such thing. */
+export function handlePath(fd: number, path: string): string {
+  hasHandles ??= statSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false }) !== undefined
+  return hasHandles ? `/proc/self/fd/${fd}` : path
+}
+
+let hasHandles: boolean | undefined
