@@ -1,11 +1,12 @@
 /**
- * archiver: a source becomes trees. The main thread walks the source in step with the parent snapshot's tree and takes over
- * what has not changed without opening it (comparison.ts); worker threads read, cut, hash, compress and seal the rest
+ * archiver: a source becomes trees. The main thread goes through the walk of the source in step with the parent snapshot's tree and
+ * takes over what has not changed without opening it (comparison.ts); worker threads read, cut, hash, compress and seal the rest
  * (dispatcher.ts, file-reader.ts); the main thread stores their packs and puts the trees together (tree-assembly.ts).
  *
  * Bounds: `MAX_WAITING` entries between walk and trees, two tasks a worker (dispatcher.ts), three packs a worker.
  */
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { isCairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
@@ -13,30 +14,43 @@ import { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
-import { type LoadChunk, type SaveChunk, encodeContent } from '../snapshot/content.ts'
-import { type TreeNode } from '../snapshot/tree-node.ts'
+import type { LoadChunk, SaveChunk } from '../snapshot/content.ts'
+import { NO_SAMPLE } from '../snapshot/samples.ts'
+import type { TreeNode } from '../snapshot/tree-node.ts'
 import type { SourceEntry, SourceIssue } from '../sources/source.ts'
-import { Comparison, type ParentTree } from './comparison.ts'
+import { Comparison, type Detect, type ParentTree, type Verdict, needsSample } from './comparison.ts'
 import { Dispatcher, type ReadFile } from './dispatcher.ts'
+import { HardLinks } from './hard-links.ts'
+import { type KeptAttributes, NodeBuilder } from './node-builder.ts'
 import type { ParentNode } from './parent-cursor.ts'
-import type { ArchiveJob, ArchiveResult, PackToStore, WorkerInit } from './protocol.ts'
-import { type PendingNode, TreeAssembly } from './tree-assembly.ts'
+import { type ArchiveJob, type ArchiveResult, CHANGED, type PackToStore, type WorkerInit } from './protocol.ts'
+import { waitUntilStable } from './stability.ts'
+import { type Assembled, type PendingNode, TreeAssembly } from './tree-assembly.ts'
 
-/** Borg's letters: A added, M modified, U unchanged, C changed while read, E error, d directory, s symlink, f fifo, c b devices. */
-export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 's' | 'f' | 'c' | 'b'
+export type { Detect, KeptAttributes }
+
+/**
+ * Borg's letters: A added, M modified, U unchanged, C changed while read, E error, d directory, h another name of a file that came
+ * before, s symlink, f fifo, c b devices.
+ */
+export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 'h' | 's' | 'f' | 'c' | 'b'
 
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface ArchiveObserver {
   entry(status: EntryStatus, entry: SourceEntry): void
-  /** So many more bytes of a large file are read, whose `entry` comes when it is read wholly. */
+  /** So many more bytes of a large file are read, whose `entry` comes when it is read wholly. Negative when it is read again. */
   bytes(entry: SourceEntry, count: number): void
-  /** An entry could not be read. */
+  /** An entry could not be read, or not wholly. */
   issue(issue: SourceIssue): void
+  /** Something that makes no entry incomplete, but that people should know. */
+  warning(message: string): void
 }
 
 export interface ArchiveOptions extends AbortOptions {
-  /** Entries in the order of `Source.entries`. */
+  /** Entries in the order of `Source.walk`. */
   readonly entries: AsyncIterable<SourceEntry[]>
+  /** Of `Source`. */
+  readonly root?: SourceEntry | undefined
   readonly keys: RepositoryKeys
   readonly chunker: ChunkerParams
   readonly compression: Compression
@@ -45,15 +59,21 @@ export interface ArchiveOptions extends AbortOptions {
   /** Stores a pack durably and gives its memory back. */
   readonly storePack: (pack: SealedPack) => Promise<ArrayBuffer>
   readonly parent: ParentTree | undefined
+  readonly detect: Detect
+  readonly attributes: KeptAttributes
+  /** A file that was touched less than this ago is read only once it has stayed the same for so long; 0 to read all at once. */
+  readonly stableForMs: number
   /** When the walk starts, by the clock of the source's file system. */
   readonly startedAtMs: number
   readonly workers: number
+  /** Asked now and then whether it is time for a checkpoint; if so, `checkpoint` gets what there is, all of it stored. */
+  readonly isCheckpointDue?: (() => boolean) | undefined
+  readonly checkpoint?: ((archived: Archived) => Promise<void>) | undefined
   readonly observer: ArchiveObserver
 }
 
-export interface Archived {
-  readonly tree: ChunkId
-  readonly stamps: Uint8Array
+export interface Archived extends Assembled {
+  readonly root: TreeNode | undefined
   /** Chunks of the files that were taken over. */
   readonly chunksTakenOver: number
   /** What was written of file content, and of trees. */
@@ -76,141 +96,271 @@ const RACY_NS = 2_000_000_000n
  *   nothing refers to them
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
-  const { keys, chunker, compression, table, storePack, entries, observer, signal } = options
-  const trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
-  const saveTree: SaveChunk = (data) => {
-    dispatcher.makeRoom()
-    return trees.save(data)
-  }
-  const assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
-  const comparison = new Comparison(options.parent, table, options.loadChunk)
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
     url: workerUrl(),
     count: options.workers,
-    init: { keys, chunker, compression } satisfies WorkerInit,
+    init: {
+      keys: options.keys,
+      chunker: options.chunker,
+      compression: options.compression,
+    } satisfies WorkerInit,
     async onRequest({ id, memory, length, table: packTable }) {
       const pack = { id: id as SealedPack['id'], bytes: Buffer.from(memory, 0, length), table: Buffer.from(packTable) }
-      const reply = await storePack(pack)
+      const reply = await options.storePack(pack)
       return { reply, transfer: [reply] }
     },
   })
   if (!options.parent) pool.start()
-  const dispatcher = new Dispatcher(pool, table, chunker.algorithm === 'fixed' ? chunker.blockBytes : chunker.minBytes)
-  const racyFromNs = BigInt(options.startedAtMs) * 1_000_000n - RACY_NS
+  return await new Archiver(options, pool).run()
+}
 
-  const takeNode = (entry: SourceEntry, found: ParentNode | undefined): PendingNode => {
-    const stamp = entry.ctimeNs >= racyFromNs || entry.mtimeNs >= racyFromNs ? undefined : entry
-    const pending: PendingNode = { node: undefined, old: found?.node, stamp }
+class Archiver {
+  readonly #options: ArchiveOptions
+  readonly #trees: ChunkWriter
+  readonly #dispatcher: Dispatcher
+  readonly #assembly: TreeAssembly
+  readonly #comparison: Comparison
+  readonly #nodes: NodeBuilder
+  readonly #hardLinks = new HardLinks()
+  readonly #racyFromNs: bigint
+
+  constructor(options: ArchiveOptions, pool: WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>) {
+    this.#options = options
+    const { keys, chunker, compression, table, storePack, parent, observer } = options
+    this.#trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
+    const minChunkBytes = chunker.algorithm === 'fixed' ? chunker.blockBytes : chunker.minBytes
+    this.#dispatcher = new Dispatcher(pool, table, minChunkBytes)
+    const saveTree: SaveChunk = (data) => {
+      this.#dispatcher.makeRoom()
+      return this.#trees.save(data)
+    }
+    this.#assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
+    this.#comparison = new Comparison(parent, table, options.loadChunk, options.detect)
+    this.#nodes = new NodeBuilder(options.attributes, saveTree, (issue) => observer.issue(issue))
+    this.#racyFromNs = BigInt(options.startedAtMs) * 1_000_000n - RACY_NS
+  }
+
+  async run(): Promise<Archived> {
+    const { entries, root, signal } = this.#options
+    for await (const batch of entries) {
+      for (const entry of batch) {
+        if (this.#comparison.depth > entry.depth) await this.#leaveTo(entry.depth)
+        const taken = this.#take(entry)
+        if (taken) await taken
+      }
+      this.#assembly.advance()
+      await this.#trees.ready()
+      await new Promise((resolve) => setImmediate(resolve)) // lets the workers' messages in
+      throwIfAborted(signal)
+      await this.#checkpointIfDue()
+      while (this.#dispatcher.full || this.#assembly.waiting > MAX_WAITING) {
+        this.#dispatcher.sendBatch()
+        await this.#dispatcher.turn()
+        throwIfAborted(signal)
+        this.#assembly.advance()
+        await this.#checkpointIfDue()
+      }
+    }
+    await this.#dispatcher.finish({ signal, between: () => this.#checkpointIfDue() })
+    throwIfAborted(signal)
+    await this.#leaveTo(1)
+    const assembled = this.#assembly.finish()
+    const rootNode = root && { ...this.#nodes.node(root), tree: assembled.tree }
+    await this.#trees.flush()
+    return this.#result(assembled, rootNode)
+  }
+
+  #result(assembled: Assembled, root: TreeNode | undefined): Archived {
+    return {
+      ...assembled,
+      root,
+      chunksTakenOver: this.#comparison.chunks,
+      data: this.#dispatcher.stats,
+      trees: { ...this.#trees.stats },
+    }
+  }
+
+  /** A promise only where something has to be waited for, which most entries need not. */
+  #take(entry: SourceEntry): Promise<void> | undefined {
+    try {
+      const finding = this.#comparison.find(entry)
+      if (finding instanceof Promise) return this.#takeFurther(entry, finding)
+      if (entry.type === 'dir') this.#enter(entry, finding)
+      else {
+        const verdict = this.#comparison.isUnchanged(entry, finding)
+        if (verdict instanceof Promise) return this.#takeFurther(entry, finding, verdict)
+        this.#add(entry, finding, verdict)
+      }
+    } catch (error) {
+      this.#passOverParent(error)
+      return this.#takeFurther(entry, undefined)
+    }
+    return undefined
+  }
+
+  async #takeFurther(
+    entry: SourceEntry,
+    finding: ParentNode | undefined | Promise<ParentNode | undefined>,
+    judging?: Promise<Verdict>,
+  ): Promise<void> {
+    let found: ParentNode | undefined
+    let verdict: Verdict = false
+    try {
+      found = await finding
+      if (entry.type !== 'dir') verdict = await (judging ?? this.#comparison.isUnchanged(entry, found))
+    } catch (error) {
+      this.#passOverParent(error)
+      found = undefined
+    }
+    if (entry.type === 'dir') this.#enter(entry, found)
+    else this.#add(entry, found, verdict)
+  }
+
+  #enter(entry: SourceEntry, found: ParentNode | undefined): void {
+    if (!entry.ancestor) this.#options.observer.entry('d', entry)
+    this.#assembly.openDirectory(this.#nodes.node(entry), found?.node)
+    this.#comparison.enter(found)
+  }
+
+  async #leaveTo(depth: number): Promise<void> {
+    while (this.#comparison.depth > depth) {
+      let complete = false
+      try {
+        complete = await this.#comparison.leave()
+      } catch (error) {
+        this.#passOverParent(error)
+      }
+      this.#assembly.closeDirectory(complete)
+    }
+  }
+
+  /** A damaged parent snapshot costs reading everything anew, and no more. */
+  #passOverParent(error: unknown): void {
+    if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+    this.#comparison.giveUp()
+    this.#options.observer.warning(`The previous snapshot is damaged, so everything is read: ${error.message}`)
+  }
+
+  #add(entry: SourceEntry, found: ParentNode | undefined, verdict: Verdict): void {
+    const { observer } = this.#options
+    const stamp = entry.ctimeNs >= this.#racyFromNs || entry.mtimeNs >= this.#racyFromNs ? undefined : entry
+    const pending: PendingNode = { node: undefined, old: found?.node, stamp, sample: NO_SAMPLE }
+    this.#assembly.add(pending)
+    const setNode = (node: TreeNode | 'omit'): void => {
+      pending.node = node
+      if (entry.link) this.#hardLinks.settle(entry.link, node)
+    }
+    const takeOver = (old: TreeNode, sameAttributes: boolean): void => {
+      observer.entry('U', entry)
+      pending.stamp = entry // what could be trusted before still can
+      setNode(this.#nodes.takeOver(entry, old, sameAttributes))
+    }
+    if (verdict !== false && found) {
+      const { sample, sameAttributes } = verdict === true ? UNCHANGED : verdict
+      if (sample === undefined) return takeOver(found.node, sameAttributes)
+      pending.sample = sample
+      this.#dispatcher.sample({ ...entry, wantsSample: true }, (sampled) => {
+        // One that cannot be read now is reported when it is read.
+        if ('sample' in sampled && sampled.sample === sample) takeOver(found.node, sameAttributes)
+        else this.#addNew(entry, found, pending, setNode)
+      })
+      return
+    }
+    this.#addNew(entry, found, pending, setNode)
+  }
+
+  #addNew(
+    entry: SourceEntry,
+    found: ParentNode | undefined,
+    pending: PendingNode,
+    setNode: (node: TreeNode | 'omit') => void,
+  ): void {
+    const { observer } = this.#options
+    const known = entry.link && this.#hardLinks.find(entry.link)
+    if (known) {
+      known.whenKnown((first) => {
+        if (first === 'omit') return this.#readNew(entry, found, pending, setNode)
+        observer.entry('h', entry)
+        setNode(this.#nodes.anotherName(entry, first))
+      })
+    } else {
+      this.#readNew(entry, found, pending, setNode)
+    }
+  }
+
+  #readNew(
+    entry: SourceEntry,
+    found: ParentNode | undefined,
+    pending: PendingNode,
+    setNode: (node: TreeNode | 'omit') => void,
+  ): void {
+    const { observer, stableForMs, signal, startedAtMs, detect } = this.#options
     if (entry.type !== 'file') {
       observer.entry(STATUS_OF_TYPE[entry.type], entry)
-      pending.node = nodeOf(entry, undefined)
-      return pending
+      return setNode(this.#nodes.special(entry))
     }
-    dispatcher.read(
-      entry,
-      (read) => {
-        pending.node = finishFile(entry, found, read, saveTree, observer)
-        if (read.changed) pending.stamp = undefined
-      },
-      (bytes) => observer.bytes(entry, bytes),
+    const read = (file: SourceEntry): void =>
+      this.#dispatcher.read(
+        { ...file, wantsSample: needsSample(detect, file) },
+        (result) => {
+          pending.sample = result.sample
+          // What is no longer what was listed is looked at again next time.
+          if (result.changed !== CHANGED.no || result.xattrFailure) pending.stamp = undefined
+          setNode(this.#finishFile(file, found, result))
+        },
+        (bytes) => observer.bytes(entry, bytes),
+      )
+    const touchedMs = Number((entry.mtimeNs > entry.ctimeNs ? entry.mtimeNs : entry.ctimeNs) / 1_000_000n)
+    if (stableForMs === 0 || touchedMs < startedAtMs - stableForMs) return read(entry)
+    this.#dispatcher.defer(
+      waitUntilStable(entry, { stableForMs, signal }).then((outcome) => {
+        if (outcome !== 'unstable') return read(outcome)
+        pending.stamp = undefined
+        const message = 'it is still being written to; ' + (found ? 'its previous version is kept' : 'it is left out')
+        observer.issue({ path: entry.path, systemPath: entry.systemPath, message, code: 'UNSTABLE' })
+        observer.entry('E', entry)
+        setNode(found?.node.type === 'file' ? found.node : 'omit')
+      }),
     )
-    return pending
   }
 
-  const leaveTo = async (depth: number): Promise<void> => {
-    while (comparison.depth > depth) assembly.closeDirectory(await comparison.leave())
+  /** The node of a file whose content was read, reporting what became of it. */
+  #finishFile(entry: SourceEntry, found: ParentNode | undefined, read: ReadFile): TreeNode | 'omit' {
+    const { observer } = this.#options
+    const issue = ({ message, code }: { readonly message: string; readonly code: string }): void =>
+      observer.issue({ path: entry.path, systemPath: entry.systemPath, message, code })
+    if (read.failure) {
+      issue(read.failure)
+      observer.entry('E', entry)
+      return 'omit'
+    }
+    if (read.xattrFailure) {
+      issue({ ...read.xattrFailure, message: `its extended attributes cannot be read: ${read.xattrFailure.message}` })
+    }
+    const changed = read.changed === CHANGED.meanwhile
+    if (changed) issue({ message: 'it changed while it was read', code: 'CHANGED' })
+    const { node, sameContent } = this.#nodes.file(entry, read, found?.node)
+    // Where everything is read, reading says nothing.
+    const same = sameContent && this.#options.detect === 'full-hash'
+    const status = changed ? 'C' : same ? 'U' : found?.node.type === 'file' ? 'M' : 'A'
+    observer.entry(status, { ...entry, sizeBytes: node.sizeBytes })
+    return node
   }
 
-  for await (const batch of entries) {
-    for (const entry of batch) {
-      if (comparison.depth > entry.depth) await leaveTo(entry.depth)
-      const finding = comparison.find(entry)
-      const found = finding instanceof Promise ? await finding : finding
-      if (entry.type === 'dir') {
-        if (!entry.ancestor) observer.entry('d', entry)
-        assembly.openDirectory(nodeOf(entry, undefined), found?.node)
-        comparison.enter(found)
-        continue
-      }
-      const comparing = comparison.isUnchanged(entry, found)
-      if (comparing instanceof Promise ? await comparing : comparing) {
-        observer.entry('U', entry)
-        assembly.add(takeOver(entry, (found as ParentNode).node))
-      } else {
-        assembly.add(takeNode(entry, found))
-      }
-    }
-    assembly.advance()
-    await trees.ready()
-    await new Promise((resolve) => setImmediate(resolve)) // lets the workers' messages in
-    throwIfAborted(signal)
-    while (dispatcher.full || assembly.waiting > MAX_WAITING) {
-      dispatcher.sendBatch()
-      await dispatcher.turn()
-      throwIfAborted(signal)
-      assembly.advance()
-    }
+  async #checkpointIfDue(): Promise<void> {
+    const { isCheckpointDue, checkpoint } = this.#options
+    if (!checkpoint || !isCheckpointDue?.()) return
+    await this.#dispatcher.flush()
+    this.#assembly.advance()
+    const assembled = this.#assembly.peek()
+    await this.#trees.flush()
+    await checkpoint(this.#result(assembled, undefined))
   }
-  await dispatcher.finish({ signal })
-  throwIfAborted(signal)
-  await leaveTo(1)
-  const root = assembly.finish()
-  await trees.flush()
-  return { ...root, chunksTakenOver: comparison.chunks, data: dispatcher.stats, trees: { ...trees.stats } }
 }
+
+const UNCHANGED = { sample: undefined, sameAttributes: true } as const
 
 const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const
-
-/** The node of a file whose content was read, reporting what became of it. */
-function finishFile(
-  entry: SourceEntry,
-  found: ParentNode | undefined,
-  { refs, changed, failure }: ReadFile,
-  save: SaveChunk,
-  observer: ArchiveObserver,
-): TreeNode | 'omit' {
-  if (failure) {
-    observer.issue({ path: entry.path, systemPath: entry.systemPath, ...failure })
-    observer.entry('E', entry)
-    return 'omit'
-  }
-  if (changed)
-    observer.issue({
-      path: entry.path,
-      systemPath: entry.systemPath,
-      message: 'it changed while it was read',
-      code: 'CHANGED',
-    })
-  observer.entry(changed ? 'C' : found?.node.type === 'file' ? 'M' : 'A', entry)
-  const sizeBytes = refs.reduce((sum, ref) => sum + ref.bytes, 0)
-  return { ...nodeOf(entry, refs.length > 0 ? encodeContent(refs, save) : undefined), sizeBytes }
-}
-
-/** An unchanged file: the parent's node itself, unless something beside the content differs. */
-function takeOver(entry: SourceEntry, old: TreeNode): PendingNode {
-  const { mode, uid, gid, user, group } = entry
-  const same = old.mode === mode && old.uid === uid && old.gid === gid && old.user === user && old.group === group
-  return { node: same ? old : nodeOf(entry, old.content), old, stamp: entry }
-}
-
-function nodeOf(entry: SourceEntry, content: Uint8Array | undefined): TreeNode {
-  const { name, type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget, ancestor } = entry
-  const node: { -readonly [K in keyof TreeNode]: TreeNode[K] } = {
-    name,
-    type,
-    mode,
-    uid,
-    gid,
-    user,
-    group,
-    sizeBytes,
-    mtimeNs,
-  }
-  if (linkTarget !== undefined) node.linkTarget = linkTarget
-  if (content) node.content = content
-  if (ancestor) node.ancestor = ancestor
-  return node
-}
 
 /** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */
 function workerUrl(): URL {

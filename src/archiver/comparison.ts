@@ -26,6 +26,15 @@ export type Detect = 'auto' | 'ctime' | 'mtime' | 'partial-hash' | 'full-hash'
 
 const AUTO = { local: 'ctime', network: 'partial-hash', coarse: 'partial-hash' } as const
 
+function detectionOf(detect: Detect, { fileSystemKind }: Pick<SourceEntry, 'fileSystemKind'>): Exclude<Detect, 'auto'> {
+  return detect === 'auto' ? AUTO[fileSystemKind] : detect
+}
+
+/** Whether the next run will compare a sample of this file. */
+export function needsSample(detect: Detect, entry: Pick<SourceEntry, 'fileSystemKind'>): boolean {
+  return detectionOf(detect, entry) === 'partial-hash'
+}
+
 /**
  * `true`: unchanged in everything. An object: unchanged if its sample still is the same, where there is one; and attributes besides
  * the content may have changed, unless `sameAttributes`.
@@ -105,20 +114,26 @@ export class Comparison {
     if (!stamp || isNoStamp(stamp)) return false
     const { node } = found
     const isStamped = stamp.inode === entry.inode && stamp.ctimeNs === toStampTime(entry.ctimeNs)
-    const detect = this.#detect === 'auto' ? AUTO[entry.fileSystemKind] : this.#detect
+    const detect = detectionOf(this.#detect, entry)
     // What is not stored as chunks costs nothing to be looked at again.
     if (!isStamped && (detect === 'ctime' || entry.type !== 'file')) return false
     const isLive = this.#isLive(node, entry.path)
-    const rest = (live: boolean): Verdict | Promise<Verdict> => {
-      if (!live) return false
-      if (detect === 'ctime' || entry.sizeBytes === 0) return isStamped || { sameAttributes: false, sample: undefined }
-      if (detect === 'mtime') return { sameAttributes: isStamped, sample: undefined }
-      return this.#withSample(found.position, isStamped)
-    }
-    return isLive instanceof Promise ? isLive.then(rest) : rest(isLive)
+    if (detect === 'ctime') return isLive
+    return this.#judgeFurther(entry, found, {
+      isLive,
+      isStamped,
+      wantsSample: detect !== 'mtime' && entry.sizeBytes > 0,
+    })
   }
 
-  async #withSample(position: number, sameAttributes: boolean): Promise<Verdict> {
+  async #judgeFurther(
+    entry: SourceEntry,
+    { position }: ParentNode,
+    known: { readonly isLive: boolean | Promise<boolean>; readonly isStamped: boolean; readonly wantsSample: boolean },
+  ): Promise<Verdict> {
+    if (!(await known.isLive)) return false
+    const sameAttributes = known.isStamped
+    if (entry.type !== 'file' || !known.wantsSample) return { sameAttributes, sample: undefined }
     const sample = (await this.#samples?.find(position)) ?? NO_SAMPLE
     return sample !== NO_SAMPLE && { sameAttributes, sample }
   }

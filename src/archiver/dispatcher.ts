@@ -16,6 +16,7 @@ import {
   type ArchiveJob,
   type ArchiveResult,
   CHANGED,
+  FILE_BITS,
   type FileBatch,
   type FileDetails,
   type FileRange,
@@ -33,6 +34,8 @@ export interface FileToRead {
   readonly ctimeNs: bigint
   /** It may have holes. */
   readonly sparse: boolean
+  /** A sample is to be taken of it. */
+  readonly wantsSample: boolean
 }
 
 /** What reading a file came to. */
@@ -45,7 +48,7 @@ export interface ReadFile {
   readonly changed: number
   /** When the file is not the one listed: its mtime. */
   readonly mtimeNs: bigint | undefined
-  /** `NO_SAMPLE` unless samples are taken. */
+  /** `NO_SAMPLE` unless one was wanted. */
   readonly sample: bigint
   readonly failure: Failure | undefined
 }
@@ -322,7 +325,7 @@ function toBatch(files: readonly FileToRead[], range: FileRange | undefined): Fi
     uids: new Float64Array(files.length),
     mtimesNs: new BigInt64Array(files.length),
     ctimesNs: new BigInt64Array(files.length),
-    sparse: new Uint8Array(files.length),
+    bits: new Uint8Array(files.length),
     range,
   }
   for (const [i, file] of files.entries()) {
@@ -330,7 +333,7 @@ function toBatch(files: readonly FileToRead[], range: FileRange | undefined): Fi
     batch.uids[i] = file.uid
     batch.mtimesNs[i] = file.mtimeNs
     batch.ctimesNs[i] = file.ctimeNs
-    batch.sparse[i] = file.sparse ? 1 : 0
+    batch.bits[i] = (file.sparse ? FILE_BITS.sparse : 0) | (file.wantsSample ? FILE_BITS.sample : 0)
   }
   return batch
 }

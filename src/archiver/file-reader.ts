@@ -12,6 +12,7 @@ import { DataMap, NO_HOLES, toPairs } from './data-map.ts'
 import {
   type ArchiveResult,
   CHANGED,
+  FILE_BITS,
   type FileBatch,
   type FileDetails,
   type FileFailure,
@@ -30,7 +31,6 @@ const MAX_READS = 3
 export class FileReader {
   readonly #chunker: Chunker
   readonly #writer: ChunkWriter
-  readonly #takeSamples: boolean
   /** Files up to this size are one chunk and need no cutting. */
   readonly #smallBytes: number
   readonly #refs = new RefList()
@@ -38,10 +38,9 @@ export class FileReader {
   #details: FileDetails[] = []
 
   /** @param chunker with a buffer of at least `RANGE_BYTES` plus its largest chunk */
-  constructor(chunker: Chunker, writer: ChunkWriter, takeSamples: boolean) {
+  constructor(chunker: Chunker, writer: ChunkWriter) {
     this.#chunker = chunker
     this.#writer = writer
-    this.#takeSamples = takeSamples
     this.#smallBytes = Math.min(chunker.minBytes, writer.roomBytes)
   }
 
@@ -50,7 +49,7 @@ export class FileReader {
     const files = batch.paths.length
     const counts = new Uint32Array(files)
     const changed = new Uint8Array(files)
-    const samples = new BigUint64Array(this.#takeSamples ? files : 0)
+    const samples = new BigUint64Array(files)
     const failures: FileFailure[] = []
     for (let index = 0; index < files; index++) {
       const before = this.#refs.count
@@ -100,7 +99,7 @@ export class FileReader {
         ? await this.#readRangeOnce(fd, range, batch)
         : await this.#readWhole(fd, index, batch, sizeBytes)
       if (!range || range.number === 0) {
-        if (samples.length > 0) samples[index] = this.#sampleOf(fd, sizeBytes)
+        if ((batch.bits[index] as number) & FILE_BITS.sample) samples[index] = this.#sampleOf(fd, sizeBytes)
         this.#readXattrs(fd, index)
       }
       return changed
@@ -122,7 +121,7 @@ export class FileReader {
     let sizeBytes = listedBytes
     const firstRef = this.#refs.count
     for (let reads = 1; ; reads++) {
-      const holes = batch.sparse[index] ? toPairs(findHoles(fd, sizeBytes)) : undefined
+      const holes = (batch.bits[index] as number) & FILE_BITS.sparse ? toPairs(findHoles(fd, sizeBytes)) : undefined
       const before = reads === 1 ? undefined : this.#identity()
       if (holes?.length) await this.#readFrom(fd, 0, new DataMap(holes))
       else if (sizeBytes <= this.#smallBytes) this.#readSmall(fd, sizeBytes)
@@ -135,7 +134,8 @@ export class FileReader {
       const inPeace = isListed || (before !== undefined && before === this.#identity())
       if (inPeace || reads === MAX_READS) {
         const mtimeNs = isListed ? undefined : this.#stat.mtimeNs
-        if (holes?.length || mtimeNs !== undefined) this.#details.push({ index, holes: holes?.length ? holes : undefined, mtimeNs })
+        if (holes?.length || mtimeNs !== undefined)
+          this.#details.push({ index, holes: holes?.length ? holes : undefined, mtimeNs })
         return isListed ? CHANGED.no : inPeace ? CHANGED.before : CHANGED.meanwhile
       }
       this.#refs.count = firstRef

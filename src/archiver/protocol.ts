@@ -10,8 +10,6 @@ export interface WorkerInit {
   readonly keys: RepositoryKeys
   readonly chunker: ChunkerParams
   readonly compression: Compression
-  /** Take a sample (snapshot/samples.ts) of every file that is read. */
-  readonly samples: boolean
 }
 
 /** `read` the files of a batch, only take `sample`s of them, or `flush`: store everything that is open. */
@@ -32,11 +30,14 @@ export interface FileBatch {
   readonly uids: Float64Array
   readonly mtimesNs: BigInt64Array
   readonly ctimesNs: BigInt64Array
-  /** For each file 1 if it may have holes. */
-  readonly sparse: Uint8Array
+  /** For each file a sum of `FILE_BITS`. */
+  readonly bits: Uint8Array
   /** Of a batch with one large file: which of its ranges the job covers. */
   readonly range: FileRange | undefined
 }
+
+/** It may have holes; a sample (snapshot/samples.ts) is to be taken of it. */
+export const FILE_BITS = { sparse: 1, sample: 2 } as const
 
 /**
  * A stretch of `RANGE_BYTES` of what a large file has between its holes; the last one reaches to the file's end, wherever that is
@@ -57,7 +58,7 @@ export interface ArchiveResult {
   /** For each file how many chunks it has. */
   readonly counts: Uint32Array
   readonly changed: Uint8Array
-  /** For each file its sample; empty unless samples are taken. */
+  /** For each file its sample, if one was to be taken. */
   readonly samples: BigUint64Array
   readonly details: readonly FileDetails[]
   readonly failures: readonly FileFailure[]

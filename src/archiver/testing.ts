@@ -8,7 +8,7 @@ import type { TreeNode } from '../snapshot/tree-node.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
 import { walkSource } from '../sources/testing.ts'
-import type { Source, SourceEntry } from '../sources/source.ts'
+import type { Source, SourceEntry, SourceIssue } from '../sources/source.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type ArchiveOptions, type Archived, archive } from './archiver.ts'
 
@@ -33,6 +33,7 @@ export interface ArchiveRun extends Archived {
   readonly entries: string[]
   /** `CODE path`, in the order reported. */
   readonly issues: string[]
+  readonly warnings: string[]
 }
 
 /** Archives a source into a repository and commits, so that what was saved can be read. */
@@ -44,9 +45,13 @@ export async function archiveInto(
   const session = await WriteSession.open(repository)
   const entries: string[] = []
   const issues: string[] = []
+  const warnings: string[] = []
+  const issue = ({ code, path }: SourceIssue): void => void issues.push(`${code} ${path}`)
   try {
+    await using walk = source.walk({ issue, excluded: () => undefined }, options)
     const archived = await archive({
-      entries: source.entries(({ code, path }) => issues.push(`${code} ${path}`), options),
+      entries: walk,
+      root: source.root,
       keys: repository.keys,
       chunker: repository.config.chunker,
       compression: parseCompression('zstd,1'),
@@ -54,18 +59,22 @@ export async function archiveInto(
       loadChunk: (id) => repository.readChunk(id),
       storePack: (pack) => session.storePack(pack),
       parent: undefined,
+      detect: 'auto',
+      attributes: { xattrs: true, acls: true, flags: true },
+      stableForMs: 0,
       startedAtMs: LATER_MS,
       workers: 1, // starting a thread takes longer than most of these runs
       observer: {
         entry: (status, { path }) => entries.push(`${status} ${path}`),
         bytes: () => undefined,
-        issue: ({ code, path }) => issues.push(`${code} ${path}`),
+        issue,
+        warning: (message) => warnings.push(message),
       },
       ...options,
     })
     await session.commit({})
     await repository.loadIndex()
-    return { ...archived, entries, issues }
+    return { ...archived, entries, issues, warnings }
   } catch (error) {
     await session.abandon()
     throw error

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { compareRawNames } from '../base/raw-name.ts'
+import { NO_SAMPLE } from '../snapshot/samples.ts'
 import { StampReader } from '../snapshot/stamps.ts'
 import { MemoryChunks, collect, loadNodes, saveNodes } from '../snapshot/testing.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
@@ -14,7 +15,7 @@ function node(name: string, type: TreeNode['type'] = 'file'): TreeNode {
 
 /** The n-th entry of a test; its inode tells its stamp from others. */
 function known(name: string, n: number): PendingNode {
-  return { node: node(name), stamp: { ctimeNs: 1n, inode: BigInt(n) } }
+  return { node: node(name), stamp: { ctimeNs: 1n, inode: BigInt(n) }, sample: NO_SAMPLE }
 }
 
 describe('TreeAssembly', () => {
@@ -35,7 +36,7 @@ describe('TreeAssembly', () => {
 
   it('keeps what comes after an unknown entry waiting, and takes all of it as soon as that is known', () => {
     const assembly = new TreeAssembly(new MemoryChunks().save)
-    const first: PendingNode = { node: undefined, stamp: undefined }
+    const first: PendingNode = { node: undefined, stamp: undefined, sample: NO_SAMPLE }
     assembly.add(first)
     for (let i = 0; i < 5000; i++) assembly.add(known(`n${String(i).padStart(4, '0')}`, i))
     assembly.advance()
@@ -93,7 +94,8 @@ describe('TreeAssembly', () => {
       }
       const assembly = new TreeAssembly(save, () => live)
       assembly.openDirectory(node('d', 'dir'), old)
-      for (const [i, one] of nodes.entries()) assembly.add({ node: one, old: known[i], stamp: undefined })
+      for (const [i, one] of nodes.entries())
+        assembly.add({ node: one, old: known[i], stamp: undefined, sample: NO_SAMPLE })
       assembly.closeDirectory(complete)
       return { tree: assembly.finish().tree, saved }
     }
@@ -124,7 +126,7 @@ describe('TreeAssembly', () => {
     const chunks = new MemoryChunks()
     const assembly = new TreeAssembly(chunks.save)
     assembly.add(known('a', 1))
-    assembly.add({ node: 'omit', stamp: { ctimeNs: 2n, inode: 2n } })
+    assembly.add({ node: 'omit', stamp: { ctimeNs: 2n, inode: 2n }, sample: NO_SAMPLE })
     assembly.add(known('c', 3))
     const { tree, stamps } = assembly.finish()
     assert.deepEqual(
@@ -138,7 +140,7 @@ describe('TreeAssembly', () => {
 
   it('refuses to finish, or to close, what is not complete', () => {
     const waiting = new TreeAssembly(new MemoryChunks().save)
-    waiting.add({ node: undefined, stamp: undefined })
+    waiting.add({ node: undefined, stamp: undefined, sample: NO_SAMPLE })
     assert.throws(() => waiting.finish(), { code: 'INTERNAL' })
     const open = new TreeAssembly(new MemoryChunks().save)
     open.openDirectory(node('d', 'dir'))
@@ -157,7 +159,7 @@ function build(chunks: MemoryChunks, pick: () => number): ReturnType<TreeAssembl
   for (let depth = 1; depth <= 4; depth++) {
     // `d1` sorts behind the files `a-…`.
     for (let i = 0; i < 3; i++, n++) {
-      const pending: PendingNode = { node: undefined, stamp: { ctimeNs: 1n, inode: BigInt(n) } }
+      const pending: PendingNode = { node: undefined, stamp: { ctimeNs: 1n, inode: BigInt(n) }, sample: NO_SAMPLE }
       const name = `a-${String(n).padStart(2, '0')}`
       assert.ok(compareRawNames(name, 'd') < 0)
       unknown.push({ pending, name })

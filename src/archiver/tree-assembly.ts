@@ -37,17 +37,17 @@ export class TreeAssembly {
   readonly #save: SaveChunk
   readonly #isLive: (tree: ChunkId) => boolean
   readonly #stamps: StampWriter
-  readonly #samples: SampleWriter | undefined
+  readonly #samples: SampleWriter
   readonly #open: OpenDirectory[]
   #queue: Step[] = []
   #head = 0
 
-  /** @param options.isLive whether a tree chunk of the parent snapshot may be referred to again */
-  constructor(save: SaveChunk, options: { readonly isLive?: (tree: ChunkId) => boolean; readonly samples?: boolean } = {}) {
+  /** @param isLive whether a tree chunk of the parent snapshot may be referred to again */
+  constructor(save: SaveChunk, isLive: (tree: ChunkId) => boolean = () => false) {
     this.#save = save
-    this.#isLive = options.isLive ?? (() => false)
+    this.#isLive = isLive
     this.#stamps = new StampWriter(save)
-    this.#samples = options.samples ? new SampleWriter(save) : undefined
+    this.#samples = new SampleWriter(save)
     this.#open = [new OpenDirectory(undefined, undefined, save)]
   }
 
@@ -92,7 +92,7 @@ export class TreeAssembly {
     this.advance()
     const root = this.#open.pop()
     if (this.waiting > 0 || !root || this.#open.length > 0) throw new CairnError('INTERNAL', 'The tree is not complete')
-    return { tree: root.finish(), stamps: this.#stamps.finish(), samples: this.#samples?.finish() }
+    return { tree: root.finish(), stamps: this.#stamps.finish(), samples: this.#samples.finish() }
   }
 
   /** What there would be if everything ended with the last step taken; the assembly goes on. */
@@ -106,7 +106,7 @@ export class TreeAssembly {
       last = directory.node && { ...directory.node, tree, leaves }
     }
     if (!tree) throw new CairnError('INTERNAL', 'The tree is complete already')
-    return { tree, stamps: this.#stamps.peek(), samples: this.#samples?.peek() }
+    return { tree, stamps: this.#stamps.peek(), samples: this.#samples.peek() }
   }
 
   #append(node: TreeNode, { old, stamp, sample }: PendingNode): void {
@@ -114,7 +114,7 @@ export class TreeAssembly {
     directory.add(node, old)
     directory.leaves++
     this.#stamps.add(stamp ?? NO_STAMP)
-    this.#samples?.add(sample)
+    this.#samples.add(sample)
   }
 
   #close(complete: boolean): void {

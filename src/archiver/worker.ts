@@ -20,7 +20,7 @@ serveJobs<WorkerInit, ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>((init
       return host.request({ id, memory, length: bytes.length, table: packTable }, [memory])
     },
   })
-  const reader = new FileReader(chunker, writer, init.samples)
+  const reader = new FileReader(chunker, writer)
 
   return async (job) => {
     table.attach(job.table)

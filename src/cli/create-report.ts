@@ -1,7 +1,8 @@
 import { formatBytes } from '../base/sizes.ts'
+import type { DryRunResult } from '../operations/create-dry-run.ts'
 import type { CreateEvent, CreateResult, EntryStatus } from '../operations/create.ts'
 import { formatCount, formatDuration, plural } from './output/format.ts'
-import { reportIssue } from './output/issue.ts'
+import { reportIssue, reportWarning } from './output/issue.ts'
 import type { Output } from './output/output.ts'
 import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
@@ -10,7 +11,12 @@ import { archiveStats } from './output/stats-block.ts'
 import { printable } from './output/text.ts'
 
 /** restic's words for the letters that have one. */
-const ACTIONS: Partial<Record<EntryStatus, string>> = { A: 'new', M: 'modified', C: 'modified', U: 'unchanged' }
+const ACTIONS: Partial<Record<EntryStatus | 'x' | '-', string>> = {
+  A: 'new',
+  M: 'modified',
+  C: 'modified',
+  U: 'unchanged',
+}
 
 /** The options of `create` that decide what is printed. */
 export interface CreateReportOptions {
@@ -25,6 +31,7 @@ export interface CreateReport {
   readonly onEvent: (event: CreateEvent) => void
   endProgress(): void
   finish(result: CreateResult): void
+  finishDryRun(result: DryRunResult): void
 }
 
 /** Tells a person or (`--json`) a program how a backup goes and what came out of it. */
@@ -40,6 +47,11 @@ export function createReport(output: Output, options: CreateReportOptions, locat
         progress.update(event)
       } else if (event.type === 'issue') {
         reportIssue(output, event, event.during)
+      } else if (event.type === 'warning') {
+        reportWarning(output, event)
+      } else if (event.type === 'checkpoint') {
+        if (json) output.json({ message_type: 'verbose_status', action: 'checkpoint', snapshot_id: event.id })
+        else if (verbose) output.note(`cairn: checkpoint ${event.id.slice(0, 8)} saved`)
       } else if (listsEntries && (options.filter?.includes(event.status) ?? true)) {
         if (json) output.json(entryJson(event))
         else output.line(`${event.status} ${printable(event.path)}`)
@@ -56,6 +68,21 @@ export function createReport(output: Output, options: CreateReportOptions, locat
       }
       if (result.issues > 0 && !json) {
         output.warning(`the snapshot is incomplete: ${plural(result.issues, 'problem')}, see above`)
+      }
+    },
+    finishDryRun({ files, directories, bytes, issues, durationMs }) {
+      if (json) {
+        output.json({
+          message_type: 'summary',
+          dry_run: true,
+          total_files_processed: files,
+          dirs_total: directories,
+          total_bytes_processed: bytes,
+          error_count: issues,
+          total_duration: durationMs / 1000,
+        })
+      } else if (!quiet) {
+        output.line(`Would save ${plural(files, 'file')} in ${plural(directories, 'folder')}, ${formatBytes(bytes)}`)
       }
     },
   }
@@ -98,7 +125,7 @@ function statusJson(meter: ProgressMeter): object {
 }
 
 /** restic's field names where the meaning is the same; sizes in bytes, durations in seconds. */
-function summaryJson({ snapshot, totals, repositoryId, issues, durationMs }: CreateResult): object {
+function summaryJson({ snapshot, totals, repositoryId, issues, warnings, durationMs }: CreateResult): object {
   const { stats } = snapshot
   return {
     message_type: 'summary',
@@ -121,6 +148,7 @@ function summaryJson({ snapshot, totals, repositoryId, issues, durationMs }: Cre
     repository_id: repositoryId,
     incomplete: snapshot.incomplete,
     error_count: issues,
+    warning_count: warnings,
     original_size: stats.originalBytes,
     compressed_size: stats.compressedBytes,
     deduplicated_size: stats.deduplicatedBytes,

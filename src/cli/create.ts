@@ -1,18 +1,39 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { checkSnapshotName, DEFAULT_SNAPSHOT_NAME } from '../config/snapshot-name.ts'
-import type { CreateOptions, CreateResult } from '../operations/create.ts'
+import type { CreateOptions, CreateResult, Detect } from '../operations/create.ts'
+import type { PatternOption } from '../operations/patterns.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { createReport, type CreateReportOptions } from './create-report.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
-import { parseCount } from './option-values.ts'
+import { parseCount, parseDuration, parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
+import { addPatternOptions } from './pattern-options.ts'
 
 interface CreateCommandOptions extends CreateReportOptions {
   readonly compression?: string
   readonly comment?: string
   readonly workers?: number
+  readonly dryRun?: true
+  readonly detect?: Detect
+  readonly settle?: number
+  readonly stableFor?: number
+  readonly syncBefore?: true
+  readonly checkpointInterval?: number
+  readonly excludeCaches?: true
+  readonly excludeIfPresent?: string[]
+  readonly keepExcludeTags?: true
+  readonly excludeLargerThan?: number
+  readonly excludeNodump?: true
+  readonly oneFileSystem?: true
+  readonly ignoreFile?: string[]
+  readonly includeFile?: string[]
+  readonly numericIds?: true
+  readonly atime?: true
+  readonly xattrs: boolean
+  readonly acls: boolean
+  readonly flags: boolean
 }
 
 /** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
@@ -24,12 +45,19 @@ NAME may contain {hostname}, {user}, {now}, {now:%Y-%m-%d} and the like; without
 it is ${DEFAULT_SNAPSHOT_NAME}. A path with '::' in it is written after --, or as ./a::b.
 
 Status letters of --list: A added, M modified, U unchanged, C changed while it was read,
-E could not be read, d folder, s symbolic link.
+E could not be read, d folder, s symbolic link, h another name of a file that came before,
+f FIFO, c b device, x left out by a rule, - would be saved (--dry-run).
+
+An unchanged file is one with the same type, size, mtime, ctime and inode number as in the
+previous snapshot; where a file system's numbers mean little (file servers, FUSE, FAT), one
+with the same type, size and mtime and a few blocks of the same content. --detect chooses.
 
 Examples:
   cairn backup ~/documents ~/photos
   cairn create /mnt/disk/backups::monday ~/documents
   cairn create -r /mnt/disk/backups --compression zstd,9 --stats ~/documents
+  cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
+  cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas/build
   cairn create --list --filter AME '/mnt/disk/backups::{hostname}-{now}' /etc /home`
 
 export const define: DefineCommand = (command, context) => {
@@ -41,15 +69,56 @@ export const define: DefineCommand = (command, context) => {
     .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
     .option('--list', 'print every entry with a status letter')
     .option('--filter <LETTERS>', 'print only entries with these status letters, like AME', parseFilter)
+    .option('-n, --dry-run', 'save nothing; with --list, print what would be saved')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
+    .option(
+      '--checkpoint-interval <TIME>',
+      'save what there is so far every TIME, 0 for never (default: 5m)',
+      parseDuration('s'),
+    )
+    .optionsGroup('What is saved:')
+  const patterns = addPatternOptions(command)
+  command
+    .option('--exclude-caches', 'leave out folders with a valid CACHEDIR.TAG')
+    .option('--exclude-if-present <NAME>', 'leave out folders in which NAME lies (repeatable)', collect)
+    .option('--keep-exclude-tags', 'of folders left out so, keep the folder and the tag')
+    .option('--exclude-larger-than <SIZE>', 'leave out files larger than SIZE, like 500M', parseSize)
+    .option('--exclude-nodump', "leave out what has chattr's flag d")
+    .option('-x, --one-file-system', 'stay in one file system')
+    .option('--ignore-file <NAME>', "leave out what files of this NAME say, by git's rules (repeatable)", collect)
+    .option('--include-file <NAME>', 'where a file of this NAME lies, save only what it lists (repeatable)', collect)
+    .option('--numeric-ids', 'store owners by number only')
+    .option('--atime', 'store access times')
+    .addOption(new Option('--no-xattrs', 'store no extended attributes'))
+    .addOption(new Option('--no-acls', 'store no ACLs'))
+    .addOption(new Option('--no-flags', 'store no file flags'))
+    .optionsGroup('What counts as changed:')
+    .addOption(new Option('--detect <WAY>', 'how unchanged files are recognized').choices(DETECT).default('auto'))
+    .option('--settle <TIME>', 'wait before looking, for file servers to settle; milliseconds', parseDuration('ms'))
+    .option('--stable-for <TIME>', 'save a file only once it has stayed the same for TIME', parseDuration('ms'))
+    .option('--sync-before', 'have the system write everything to disk first')
     .addHelpText('after', HELP)
-    .action((values: string[], options: CreateCommandOptions) => run(context, values, options))
+    .action((values: string[], options: CreateCommandOptions) => run(context, values, patterns, options))
 }
 
-async function run(context: CommandContext, values: string[], options: CreateCommandOptions): Promise<void> {
+const DETECT = ['auto', 'ctime', 'mtime', 'partial-hash', 'full-hash'] as const satisfies readonly Detect[]
+
+function collect(value: string, given: string[] = []): string[] {
+  return [...given, value]
+}
+
+async function run(
+  context: CommandContext,
+  values: string[],
+  patternOptions: readonly PatternOption[],
+  options: CreateCommandOptions,
+): Promise<void> {
   const { output } = context
   const selection = await context.select(values, 'paths')
-  if (selection.rest.length === 0) {
+  const { parsePatternOptions } = await context.world.operations.patterns()
+  const patterns = parsePatternOptions(patternOptions)
+  const paths = [...selection.rest, ...patterns.roots]
+  if (paths.length === 0) {
     const advice = values[0]?.includes('::')
       ? `if '${values[0]}' is one, write it after --`
       : "see 'cairn create --help'"
@@ -60,29 +129,59 @@ async function run(context: CommandContext, values: string[], options: CreateCom
 
   const report = createReport(output, options, selection.location)
   if (output.settings.verbose && !output.settings.json) {
-    const paths = selection.rest.map(printable).join(', ')
-    output.note(`cairn: saving ${paths} as ${printable(name)} in ${printable(selection.location)}`)
+    output.note(
+      `cairn: saving ${paths.map(printable).join(', ')} as ${printable(name)} in ${printable(selection.location)}`,
+    )
   }
   const access = await context.access(selection.location)
+  const source = {
+    paths,
+    selection: {
+      patterns: patterns.rules,
+      ignoreFiles: options.ignoreFile ?? [],
+      includeFiles: options.includeFile ?? [],
+      excludeCaches: options.excludeCaches ?? false,
+      excludeIfPresent: options.excludeIfPresent ?? [],
+      keepExcludeTags: options.keepExcludeTags ?? false,
+      excludeLargerThanBytes: options.excludeLargerThan,
+      excludeNodump: options.excludeNodump ?? false,
+      oneFileSystem: options.oneFileSystem ?? false,
+    },
+    numericIds: options.numericIds,
+    atime: options.atime,
+    settleMs: options.settle,
+    syncBefore: options.syncBefore,
+    listEntries: report.listsEntries,
+    onEvent: report.onEvent,
+  }
+  if (options.dryRun) {
+    const { dryRunCreate } = await context.world.operations.createDryRun()
+    const result = await dryRunCreate(access, source)
+    report.finishDryRun(result)
+    if (result.issues > 0) context.exitCode = EXIT_WARNINGS
+    return
+  }
   let result: CreateResult
   try {
     result = await create(context, access, selection, {
+      ...source,
       name,
       nameIsDefault: selection.snapshot === undefined,
-      paths: selection.rest,
       compression: options.compression,
       comment: options.comment === undefined ? undefined : await context.expand(options.comment),
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
-      listEntries: report.listsEntries,
+      detect: options.detect,
+      attributes: { xattrs: options.xattrs, acls: options.acls, flags: options.flags },
+      stableForMs: options.stableFor,
+      checkpointIntervalMs: options.checkpointInterval,
       countAhead: output.interactive && !output.settings.quiet,
-      onEvent: report.onEvent,
     })
   } finally {
     report.endProgress()
   }
   report.finish(result)
-  if (result.issues > 0) context.exitCode = EXIT_WARNINGS
+  if (result.issues + result.warnings > 0) context.exitCode = EXIT_WARNINGS
 }
 
 async function create(

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import { parseBytes } from '../base/sizes.ts'
 
 /** A whole number of at least 1, for an option. */
 export function parseCount(value: string): number {
@@ -7,4 +8,27 @@ export function parseCount(value: string): number {
     throw new InvalidArgumentError('It must be a whole number from 1 to 10000.')
   }
   return count
+}
+
+/** A size like `64M`, in bytes. */
+export function parseSize(value: string): number {
+  try {
+    return parseBytes(value)
+  } catch {
+    throw new InvalidArgumentError('It must be a size like 500K, 64M or 2G.')
+  }
+}
+
+const DURATION_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A time like `500ms`, `2s` or `5m`, in milliseconds; a number by itself has the unit `unit`. */
+export function parseDuration(unit: keyof typeof DURATION_MS): (value: string) => number {
+  return (value) => {
+    const [, number, given = unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(value.trim()) ?? []
+    const ms = Math.round(Number(number) * DURATION_MS[given as keyof typeof DURATION_MS])
+    // Timers take no more; nobody waits for 24 days.
+    if (!Number.isSafeInteger(ms) || ms >= 2 ** 31)
+      throw new InvalidArgumentError('It must be a time like 500ms, 2s or 5m.')
+    return ms
+  }
 }

@@ -10,6 +10,8 @@ import type { OutputStream } from './output/line-writer.ts'
 export interface Operations {
   readonly init: () => Promise<Pick<typeof import('../operations/init.ts'), 'initRepository'>>
   readonly create: () => Promise<Pick<typeof import('../operations/create.ts'), 'createSnapshot'>>
+  readonly createDryRun: () => Promise<Pick<typeof import('../operations/create-dry-run.ts'), 'dryRunCreate'>>
+  readonly patterns: () => Promise<Pick<typeof import('../operations/patterns.ts'), 'parsePatternOptions'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
   readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
@@ -19,6 +21,8 @@ export interface Operations {
 export const systemOperations: Operations = {
   init: () => import('../operations/init.ts'),
   create: () => import('../operations/create.ts'),
+  createDryRun: () => import('../operations/create-dry-run.ts'),
+  patterns: () => import('../operations/patterns.ts'),
   list: () => import('../operations/list.ts'),
   extract: () => import('../operations/extract.ts'),
   info: () => import('../operations/info.ts'),

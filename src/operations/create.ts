@@ -1,16 +1,23 @@
 import os from 'node:os'
-import { type ArchiveObserver, type EntryStatus, archive } from '../archiver/archiver.ts'
+import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { type Archived, type Detect, type EntryStatus, type KeptAttributes, archive } from '../archiver/archiver.ts'
 import { systemClock } from '../base/clock.ts'
-import { isCairnError } from '../base/errors.ts'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { type CairnError, errnoOf, isCairnError } from '../base/errors.ts'
+import type { SessionId } from '../base/ids.ts'
 import { parseCompression } from '../codec/compression.ts'
+import { syncFileSystem } from '../platform/file-systems.ts'
+import { describeSystemError } from '../platform/files.ts'
+import { nativeProblem } from '../platform/native.ts'
 import { currentUser, hostName } from '../platform/owners.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
-import { openFolderSource } from '../sources/folder-source.ts'
-import { readAhead } from '../sources/read-ahead.ts'
-import type { Source, SourceEntry, SourceIssue, SourceTotals } from '../sources/source.ts'
+import { type SelectionOptions, openFolderSource } from '../sources/folder-source.ts'
+import type { Source, SourceWalk } from '../sources/source.ts'
+import { CreateCounter } from './create-counter.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import {
   type CreateStats,
@@ -21,7 +28,7 @@ import {
 } from './snapshot-info.ts'
 import { VERSION } from './version.ts'
 
-export type { CreateStats, EntryStatus, RepositoryTotals, SnapshotInfo }
+export type { CreateStats, Detect, EntryStatus, KeptAttributes, RepositoryTotals, SelectionOptions, SnapshotInfo }
 
 export type CreateEvent =
   | {
@@ -35,7 +42,15 @@ export type CreateEvent =
       readonly issues: number
       readonly currentPath: string
     }
-  | { readonly type: 'entry'; readonly status: EntryStatus; readonly path: string; readonly sizeBytes: number }
+  | {
+      readonly type: 'entry'
+      /** `x`: left out by a rule. `-`: would be saved, were this not a dry run. */
+      readonly status: EntryStatus | 'x' | '-'
+      readonly path: string
+      readonly sizeBytes: number
+    }
+  | { readonly type: 'warning'; readonly message: string; readonly code: string }
+  | { readonly type: 'checkpoint'; readonly id: string }
   | {
       readonly type: 'issue'
       readonly during: 'scan' | 'read'
@@ -56,6 +71,23 @@ export interface CreateOptions {
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
+  /** What is left out. */
+  readonly selection?: Partial<SelectionOptions> | undefined
+  /** How unchanged files are recognized; `auto` when absent. */
+  readonly detect?: Detect | undefined
+  /** What is kept of a file besides content, owner, mode and mtime; all of it when absent. */
+  readonly attributes?: Partial<KeptAttributes> | undefined
+  readonly atime?: boolean | undefined
+  /** Store owners by number only. */
+  readonly numericIds?: boolean | undefined
+  /** Wait this long before looking at the source, so that a file server may settle. */
+  readonly settleMs?: number | undefined
+  /** Read a file only once it has stayed the same for so long. */
+  readonly stableForMs?: number | undefined
+  /** Have the system write everything to the source's disks first. */
+  readonly syncBefore?: boolean | undefined
+  /** Time between checkpoints; none when 0; five minutes when absent. */
+  readonly checkpointIntervalMs?: number | undefined
   /** Count the source in a thread of its own when no parent snapshot tells the totals: for people who watch the progress. */
   readonly countAhead?: boolean | undefined
   /** Send an `entry` event per entry. */
@@ -69,8 +101,13 @@ export interface CreateResult {
   /** Over all snapshots, this one included. */
   readonly totals: RepositoryTotals
   readonly issues: number
+  /** Besides issues: things about the run or the repository that people should look at. */
+  readonly warnings: number
   readonly durationMs: number
 }
+
+/** Time between checkpoints: what is lost at most of a long first backup that is interrupted. */
+const CHECKPOINT_INTERVAL_MS = 5 * 60_000
 
 /**
  * Backs up `paths` as one snapshot. When some source data could not be read, the snapshot exists, is marked incomplete, and
@@ -80,24 +117,18 @@ export interface CreateResult {
  */
 export async function createSnapshot(access: RepositoryAccess, options: CreateOptions): Promise<CreateResult> {
   const clock = access.clock ?? systemClock
+  const counter = new CreateCounter(options, clock)
+  const source = await openSource(options, counter, access)
   const startedAtMs = clock.now()
-  const source = openFolderSource(options.paths, process.cwd())
-  const counter = new Counter(options, clock)
   // The walk starts while the key is derived and the index is read.
-  const entries = readAhead(source.entries((issue) => counter.report('scan', issue), access))
-  return withRepository(access, async (repository) => {
-    const session = await WriteSession.open(repository, access)
+  await using walk = source.walk(counter, access)
+  return await withRepository(access, async (repository) => {
+    const onDamaged = (error: CairnError): void => counter.warning(error.message, error.code)
+    const session = await WriteSession.open(repository, { ...access, onDamaged })
     try {
-      return await runSession({
-        access,
-        options,
-        repository,
-        session,
-        source,
-        entries,
-        counter,
-        startedAtMs,
-      })
+      return await new CreateRun({ access, options, repository, session, source, counter, startedAtMs, onDamaged }).run(
+        walk,
+      )
     } catch (error) {
       await session.abandon()
       throw error
@@ -105,82 +136,163 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
   })
 }
 
-interface Run {
+/** Opens the source, after what is to happen before anything of it is looked at. */
+export async function openSource(
+  options: Pick<
+    CreateOptions,
+    'paths' | 'syncBefore' | 'settleMs' | 'selection' | 'atime' | 'numericIds' | 'listEntries'
+  >,
+  counter: CreateCounter,
+  { signal }: AbortOptions,
+): Promise<Source> {
+  const { paths, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
+  const problem = nativeProblem()
+  if (problem) counter.warning(`${problem}; attributes, ACLs, flags and holes of files are not kept`, 'UNSUPPORTED')
+  if (syncBefore) for (const given of paths) syncSource(given, counter)
+  if (settleMs > 0) await setTimeout(settleMs, undefined, { signal }).catch(() => throwIfAborted(signal))
+  return openFolderSource(paths, process.cwd(), { ...selection, atime, numericIds, listExcluded: listEntries })
+}
+
+function syncSource(given: string, counter: CreateCounter): void {
+  const systemPath = path.resolve(given)
+  try {
+    syncFileSystem(systemPath)
+  } catch (error) {
+    const message = `the file system could not be written out first: ${describeSystemError(error)}`
+    counter.issue({ path: given, systemPath, message, code: errnoOf(error) ?? 'INTERNAL' })
+  }
+}
+
+interface RunOptions {
   readonly access: RepositoryAccess
   readonly options: CreateOptions
   readonly repository: Repository
   readonly session: WriteSession
   readonly source: Source
-  readonly entries: AsyncIterable<SourceEntry[]>
-  readonly counter: Counter
+  readonly counter: CreateCounter
   readonly startedAtMs: number
+  readonly onDamaged: (error: CairnError) => void
 }
 
-async function runSession(run: Run): Promise<CreateResult> {
-  const { access, options, repository, session, source, entries, counter, startedAtMs } = run
-  const { paths } = source
-  const clock = access.clock ?? systemClock
-  const name = await claimName(session, options)
-  const snapshots = await loadSnapshots(repository, access)
-  const parent = findParent(snapshots, hostName(), paths)
-  counter.totals = parent && { files: filesOf(parent), bytes: parent.stats.originalBytes }
-  await using counting = options.countAhead && !parent ? source.count?.() : undefined
-  counting?.totals.then(
-    (totals) => (counter.totals = totals),
-    () => undefined, // totals are for people who watch; the walk itself reports what is wrong
-  )
-  const archived = await archive({
-    entries,
-    keys: repository.keys,
-    chunker: repository.config.chunker,
-    compression: parseCompression(options.compression ?? 'zstd'),
-    table: repository.table,
-    loadChunk: (id) => repository.readChunk(id, access),
-    storePack: (pack) => session.storePack(pack),
-    parent,
-    startedAtMs,
-    workers: options.workers ?? os.availableParallelism(),
-    observer: counter,
-    signal: access.signal,
-  })
-  await session.flushIndex()
-  const { data, trees } = archived
-  const snapshot: Snapshot = {
-    id: session.id,
-    name,
-    startedAt: new Date(startedAtMs).toISOString(),
-    endedAt: new Date(clock.now()).toISOString(),
-    hostname: hostName(),
-    username: currentUser().name,
-    paths,
-    comment: options.comment ?? '',
-    tags: [],
-    issues: counter.issues,
-    programVersion: VERSION,
-    commandLine: options.commandLine ?? [],
-    tree: archived.tree,
-    stamps: archived.stamps,
-    samples: undefined,
-    root: undefined,
-    checkpoint: false,
-    parent: parent?.id,
-    stats: {
-      ...counter.stats(),
-      addedBytes: data.newBytes,
-      storedBytes: session.storedBytes,
-      chunksTotal: archived.chunksTakenOver + data.chunks + counter.stats().directories,
-      chunksNew: data.newChunks,
-      treeChunksNew: trees.newChunks,
-    },
+class CreateRun {
+  readonly #run: RunOptions
+  readonly #clock: { now(): number }
+  #name = ''
+  #parent: Snapshot | undefined
+  #lastCheckpointMs: number
+  /** Bytes stored when the last checkpoint was made. */
+  #checkpointBytes = 0
+
+  constructor(run: RunOptions) {
+    this.#run = run
+    this.#clock = run.access.clock ?? systemClock
+    this.#lastCheckpointMs = run.startedAtMs
   }
-  await session.commit(encodeSnapshot(snapshot))
-  const index = { packs: [...repository.index.packs, ...session.packs] }
-  return {
-    repositoryId: repository.id,
-    snapshot: toSnapshotInfo(snapshot, index),
-    totals: totalsOf([...snapshots, snapshot], index),
-    issues: counter.issues,
-    durationMs: clock.now() - startedAtMs,
+
+  async run(walk: SourceWalk): Promise<CreateResult> {
+    const { access, options, repository, session, source, counter, startedAtMs, onDamaged } = this.#run
+    this.#name = await claimName(session, options)
+    const snapshots = await loadSnapshots(repository, { ...access, onDamaged })
+    const parent = findParent(snapshots, hostName(), source.paths)
+    this.#parent = parent
+    counter.totals =
+      parent && !parent.checkpoint ? { files: filesOf(parent), bytes: parent.stats.originalBytes } : undefined
+    await using counting = options.countAhead && !counter.totals ? source.count?.() : undefined
+    counting?.totals.then(
+      (totals) => (counter.totals = totals),
+      () => undefined, // totals are for people who watch; the walk itself reports what is wrong
+    )
+    const archived = await archive({
+      entries: walk,
+      root: source.root,
+      keys: repository.keys,
+      chunker: repository.config.chunker,
+      compression: parseCompression(options.compression ?? 'zstd'),
+      table: repository.table,
+      loadChunk: (id) => repository.readChunk(id, access),
+      storePack: (pack) => session.storePack(pack),
+      parent,
+      detect: options.detect ?? 'auto',
+      attributes: { xattrs: true, acls: true, flags: true, ...options.attributes },
+      stableForMs: options.stableForMs ?? 0,
+      startedAtMs,
+      workers: options.workers ?? os.availableParallelism(),
+      isCheckpointDue: () => this.#isCheckpointDue(),
+      checkpoint: (so) => this.#checkpoint(so),
+      observer: counter,
+      signal: access.signal,
+    })
+    await session.flushIndex()
+    const snapshot = this.#snapshot(session.id, this.#name, archived, false)
+    await session.commit(encodeSnapshot(snapshot))
+    await this.#forgetCheckpoints(snapshots)
+    const index = { packs: [...repository.index.packs, ...session.packs] }
+    return {
+      repositoryId: repository.id,
+      snapshot: toSnapshotInfo(snapshot, index),
+      totals: totalsOf([...snapshots, snapshot], index),
+      issues: counter.issues,
+      warnings: counter.warnings,
+      durationMs: this.#clock.now() - startedAtMs,
+    }
+  }
+
+  #snapshot(id: SessionId, name: string, archived: Archived, checkpoint: boolean): Snapshot {
+    const { options, session, source, counter, startedAtMs } = this.#run
+    const { data, trees } = archived
+    return {
+      id,
+      name,
+      startedAt: new Date(startedAtMs).toISOString(),
+      endedAt: new Date(this.#clock.now()).toISOString(),
+      hostname: hostName(),
+      username: currentUser().name,
+      paths: source.paths,
+      comment: options.comment ?? '',
+      tags: [],
+      issues: counter.issues,
+      programVersion: VERSION,
+      commandLine: options.commandLine ?? [],
+      tree: archived.tree,
+      stamps: archived.stamps,
+      samples: archived.samples,
+      root: archived.root,
+      checkpoint,
+      parent: this.#parent?.id,
+      stats: {
+        ...counter.stats(),
+        addedBytes: data.newBytes,
+        storedBytes: session.storedBytes,
+        chunksTotal: archived.chunksTakenOver + data.chunks + counter.stats().directories,
+        chunksNew: data.newChunks,
+        treeChunksNew: trees.newChunks,
+      },
+    }
+  }
+
+  #isCheckpointDue(): boolean {
+    const { checkpointIntervalMs = CHECKPOINT_INTERVAL_MS } = this.#run.options
+    if (checkpointIntervalMs === 0 || this.#run.session.storedBytes === this.#checkpointBytes) return false
+    // Either way round: a clock may jump back.
+    return Math.abs(this.#clock.now() - this.#lastCheckpointMs) >= checkpointIntervalMs
+  }
+
+  async #checkpoint(archived: Archived): Promise<void> {
+    const { session, options } = this.#run
+    const name = `${this.#name}.checkpoint`
+    const id = await session.commitCheckpoint((side) => encodeSnapshot(this.#snapshot(side, name, archived, true)))
+    this.#lastCheckpointMs = this.#clock.now()
+    this.#checkpointBytes = session.storedBytes
+    if (id) options.onEvent?.({ type: 'checkpoint', id })
+  }
+
+  /** Checkpoints of runs that were interrupted: this snapshot has all that they were kept for. */
+  async #forgetCheckpoints(snapshots: readonly Snapshot[]): Promise<void> {
+    const { repository, source } = this.#run
+    for (const snapshot of snapshots) {
+      const isOurs = snapshot.checkpoint && findParent([snapshot], hostName(), source.paths) !== undefined
+      if (isOurs) await repository.forget(snapshot.id)
+    }
   }
 }
 
@@ -193,93 +305,6 @@ async function claimName(session: WriteSession, options: CreateOptions): Promise
     } catch (error) {
       if (!options.nameIsDefault || !isCairnError(error, 'SNAPSHOT_EXISTS')) throw error
     }
-  }
-}
-
-/** Time between two progress events. */
-const PROGRESS_MS = 100
-
-/** Counts what the archiver reports, and passes it on. */
-class Counter implements ArchiveObserver {
-  readonly #options: CreateOptions
-  readonly #clock: { now(): number }
-  #lastProgressMs = 0
-  /** What the run will about come to. */
-  totals: SourceTotals | undefined
-  issues = 0
-  #filesNew = 0
-  #filesChanged = 0
-  #filesUnmodified = 0
-  #directories = 0
-  #otherEntries = 0
-  #bytes = 0
-  /** Bytes of large files that are not read wholly yet: together, and each. */
-  #bytesAhead = 0
-  readonly #partlyRead = new Map<string, number>()
-
-  constructor(options: CreateOptions, clock: { now(): number }) {
-    this.#options = options
-    this.#clock = clock
-  }
-
-  stats(): Pick<
-    Snapshot['stats'],
-    'filesNew' | 'filesChanged' | 'filesUnmodified' | 'directories' | 'otherEntries' | 'originalBytes'
-  > {
-    return {
-      filesNew: this.#filesNew,
-      filesChanged: this.#filesChanged,
-      filesUnmodified: this.#filesUnmodified,
-      directories: this.#directories,
-      otherEntries: this.#otherEntries,
-      originalBytes: this.#bytes,
-    }
-  }
-
-  entry(status: EntryStatus, { path, sizeBytes, type }: { path: string; sizeBytes: number; type: string }): void {
-    if (status === 'A') this.#filesNew++
-    else if (status === 'M' || status === 'C') this.#filesChanged++
-    else if (status === 'U') this.#filesUnmodified++
-    else if (status === 'd') this.#directories++
-    else if (status !== 'E') this.#otherEntries++
-    if (type === 'file' && status !== 'E') this.#bytes += sizeBytes
-    this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
-    this.#partlyRead.delete(path)
-    const { onEvent, listEntries } = this.#options
-    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
-    this.#progress(path)
-  }
-
-  bytes({ path }: { path: string }, count: number): void {
-    this.#partlyRead.set(path, (this.#partlyRead.get(path) ?? 0) + count)
-    this.#bytesAhead += count
-    this.#progress(path)
-  }
-
-  #progress(currentPath: string): void {
-    const { onEvent } = this.#options
-    const now = this.#clock.now()
-    // Either way round: a clock may jump back.
-    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
-    this.#lastProgressMs = now
-    onEvent({
-      type: 'progress',
-      filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
-      bytesDone: this.#bytes + this.#bytesAhead,
-      filesTotal: this.totals?.files,
-      bytesTotal: this.totals?.bytes,
-      issues: this.issues,
-      currentPath,
-    })
-  }
-
-  issue(issue: SourceIssue): void {
-    this.report('read', issue)
-  }
-
-  report(during: 'scan' | 'read', { systemPath, message, code }: SourceIssue): void {
-    if (code !== 'SKIPPED') this.issues++
-    this.#options.onEvent?.({ type: 'issue', during, path: systemPath, message, code })
   }
 }
 

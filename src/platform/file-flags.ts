@@ -54,7 +54,8 @@ export function readFileFlags(target: string | number): number {
   })
 }
 
-function toFileFlags(attributes: number): number {
+/** `FILE_FLAGS` of the attributes that statx(2) gives. */
+export function toFileFlags(attributes: number): number {
   let flags = 0
   for (const [ours, statxBit] of BITS) if (attributes & statxBit) flags |= ours
   return flags

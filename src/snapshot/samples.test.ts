@@ -26,15 +26,29 @@ describe('SampleWriter', () => {
     const writer = new SampleWriter(chunks.save)
     const count = 40_000
     for (let i = 0; i < count; i++) writer.add((BigInt(i) * 0x9e3779b97f4a7c15n) & 0xffff_ffff_ffff_ffffn)
-    const early = writer.peek()
+    const early = writer.peek() as Buffer
     writer.add(7n)
-    const reader = new SampleReader(writer.finish(), chunks.load)
+    const reader = new SampleReader(writer.finish() as Buffer, chunks.load)
     for (const position of [0, 1, 5000, count - 1])
       assert.equal(await reader.find(position), (BigInt(position) * 0x9e3779b97f4a7c15n) & 0xffff_ffff_ffff_ffffn)
     assert.equal(await reader.find(count), 7n)
     assert.equal(await reader.find(count + 1), NO_SAMPLE)
     assert.equal(await new SampleReader(early, chunks.load).find(count), NO_SAMPLE)
     assert.ok(chunks.count > 4)
+  })
+})
+
+describe('SampleWriter without samples', () => {
+  it('stores nothing, and counts those without from the first that has one', async () => {
+    const chunks = new MemoryChunks()
+    const writer = new SampleWriter(chunks.save)
+    for (let i = 0; i < 20_000; i++) writer.add(NO_SAMPLE)
+    assert.equal(writer.peek(), undefined)
+    assert.equal(chunks.count, 0)
+    writer.add(5n)
+    const reader = new SampleReader(writer.finish() as Buffer, chunks.load)
+    assert.equal(await reader.find(19_999), NO_SAMPLE)
+    assert.equal(await reader.find(20_000), 5n)
   })
 })
 

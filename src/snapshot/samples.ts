@@ -27,26 +27,43 @@ export function toSample(hash: Uint8Array): bigint {
   return sample === NO_SAMPLE ? 1n : sample
 }
 
+/** Collects samples in walk order. Most sources have none at all, and then nothing is stored. */
 export class SampleWriter {
-  readonly #column: LeafColumnWriter
+  readonly #save: SaveChunk
+  #column: LeafColumnWriter | undefined
+  /** Entries without a sample before the first one that has one. */
+  #without = 0
 
   constructor(save: SaveChunk) {
-    this.#column = new LeafColumnWriter(save, SAMPLE_BYTES)
+    this.#save = save
   }
 
   add(sample: bigint): void {
+    if (!this.#column) {
+      if (sample === NO_SAMPLE) {
+        this.#without++
+        return
+      }
+      this.#column = new LeafColumnWriter(this.#save, SAMPLE_BYTES)
+      for (; this.#without > 0; this.#without--) this.#append(NO_SAMPLE)
+    }
+    this.#append(sample)
+  }
+
+  #append(sample: bigint): void {
+    if (!this.#column) return
     this.#column.buffer.writeBigUInt64LE(sample, this.#column.next())
     this.#column.written()
   }
 
-  /** All samples as encoded content. The writer is used up. */
-  finish(): Buffer {
-    return this.#column.finish()
+  /** All samples as encoded content; `undefined` when there are none. The writer is used up. */
+  finish(): Buffer | undefined {
+    return this.#column?.finish()
   }
 
   /** The samples so far; the writer goes on. */
-  peek(): Buffer {
-    return this.#column.peek()
+  peek(): Buffer | undefined {
+    return this.#column?.peek()
   }
 }
 

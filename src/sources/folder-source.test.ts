@@ -27,6 +27,8 @@ function partsOf(root: string): string[] {
   return parts.map((_, i) => parts.slice(0, i + 1).join('/'))
 }
 
+const UNOBSERVED = { issue: () => undefined, excluded: () => undefined }
+
 describe('openFolderSource()', () => {
   it('rebuilds an absolute path from the root', async () => {
     const root = newTree()
@@ -67,7 +69,8 @@ describe('openFolderSource()', () => {
   it('takes "/" as a whole', async () => {
     const source = openFolderSource(['/'], '/tmp')
     assert.deepEqual(source.paths, ['/'])
-    const batches = source.entries(() => undefined)[Symbol.asyncIterator]()
+    await using started = source.walk(UNOBSERVED)
+    const batches = started[Symbol.asyncIterator]()
     const { value: first = [] } = await batches.next()
     assert.ok(first.length > 0)
     assert.deepEqual([first[0]?.depth, first[0]?.systemPath], [1, `/${first[0]?.path}`])
@@ -185,8 +188,7 @@ describe('openFolderSource()', () => {
     const abort = new AbortController()
     const source = openFolderSource([newTree()], '/')
     abort.abort()
-    await assert.rejects(Array.fromAsync(source.entries(() => undefined, { signal: abort.signal })), {
-      code: 'CANCELLED',
-    })
+    await using cancelled = source.walk(UNOBSERVED, { signal: abort.signal })
+    await assert.rejects(Array.fromAsync(cancelled), { code: 'CANCELLED' })
   })
 })

@@ -6,7 +6,7 @@ import { fileSystemKind } from '../platform/file-systems.ts'
 import { describeSystemError, findFile, statFile } from '../platform/files.ts'
 import { EntryStat } from '../platform/statx.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
-import { BatchWriter, type FoundEntry, readBatch } from './folder/entry-batch.ts'
+import { BatchWriter, type FoundEntry, type WantedFields, readBatch } from './folder/entry-batch.ts'
 import type { WalkRoot } from './folder/folder-walk.ts'
 import { Scan, scanWorkerUrl } from './folder/scan.ts'
 import type { ScanJob, ScanResult } from './folder/scan-worker.ts'
@@ -19,6 +19,8 @@ export type { SelectionOptions }
 export interface FolderSourceOptions extends Partial<SelectionOptions> {
   /** Store access times too. */
   readonly atime?: boolean | undefined
+  /** Leave out the names of owners, which then are restored by number. */
+  readonly numericIds?: boolean | undefined
   /** Threads that walk; one unless told, more where a file system is slow to answer. */
   readonly threads?: number | undefined
 }
@@ -42,14 +44,20 @@ export function openFolderSource(
 ): Source {
   const roots = paths.map((given) => toRoot(given, workingFolder))
   const walked = withoutNested(roots)
-  const { atime = false, threads, ...given } = options
+  const { atime = false, numericIds = false, threads, ...given } = options
+  const wanted = { atime, names: !numericIds }
   const selection = { ...NOTHING_EXCLUDED, ...given }
   const isSlow = walked.some(({ systemPath }) => fileSystemKind(systemPath) === 'network')
   return {
     paths: roots.map((root) => root.systemPath),
-    root: walked.length === 1 && walked[0]?.path === '' ? rootEntry(walked[0].systemPath, atime) : undefined,
+    root: walked.length === 1 && walked[0]?.path === '' ? rootEntry(walked[0].systemPath, wanted) : undefined,
     walk: (observer, { signal } = {}) =>
-      new FolderSourceWalk(walked, selection, { atime, threads: threads ?? (isSlow ? NETWORK_THREADS : 1), observer, signal }),
+      new FolderSourceWalk(walked, selection, {
+        wanted,
+        threads: threads ?? (isSlow ? NETWORK_THREADS : 1),
+        observer,
+        signal,
+      }),
     count: () => countFolders(walked, selection),
   }
 }
@@ -113,7 +121,7 @@ function requireWalked(root: WalkRoot, outer: WalkRoot): void {
 }
 
 interface FolderSourceWalkOptions extends AbortOptions {
-  readonly atime: boolean
+  readonly wanted: WantedFields
   readonly threads: number
   readonly observer: WalkObserver
 }
@@ -131,7 +139,7 @@ class FolderSourceWalk implements SourceWalk {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<SourceEntry[]> {
-    const { observer, atime, signal } = this.#options
+    const { observer, wanted, signal } = this.#options
     let begun = -1
     let open: string[] = []
     let tentative: FoundEntry[] = []
@@ -152,7 +160,7 @@ class FolderSourceWalk implements SourceWalk {
       const { batch } = next
       for (const issue of batch.issues) observer.issue(issue)
       for (const path of batch.excluded) observer.excluded(path)
-      for (const found of readBatch(batch, atime)) {
+      for (const found of readBatch(batch, wanted)) {
         // A directory that is only wanted for what is in it waits for that.
         while ((tentative.at(-1)?.depth ?? 0) >= found.depth) tentative.pop()
         if (found.tentative) {
@@ -202,14 +210,14 @@ function countFolders(roots: readonly WalkRoot[], selection: SelectionOptions): 
 }
 
 /** The entry of a folder whose content lies at the top: its name means nothing. */
-function rootEntry(systemPath: string, atime: boolean): SourceEntry {
+function rootEntry(systemPath: string, wanted: WantedFields): SourceEntry {
   const stat = new EntryStat()
   stat.readPath(systemPath)
   const batch = new BatchWriter(1)
   const xattrs = readSourceXattrs(systemPath)
   const folder = { systemPath, path: '', depth: 0 }
   batch.add({ stat, name: 'root', folder, kind: 'local', tentative: false, extras: xattrs && { xattrs } })
-  const [entry] = readBatch(batch.take(), atime)
+  const [entry] = readBatch(batch.take(), wanted)
   return { ...(entry as SourceEntry), path: '', systemPath }
 }
 

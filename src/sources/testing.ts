@@ -51,7 +51,10 @@ export function sourceEntry(path: string, fields: Partial<SourceEntry> = {}): So
 
 /** A source of these entries, in batches of `batchSize`. */
 export function sourceOf(entries: Iterable<SourceEntry>, batchSize = 512): Source {
-  return { paths: ['/made-up'], walk: () => ({ ...walkOf(entries, batchSize), [Symbol.asyncDispose]: async () => undefined }) }
+  return {
+    paths: ['/made-up'],
+    walk: () => ({ ...walkOf(entries, batchSize), [Symbol.asyncDispose]: async () => undefined }),
+  }
 }
 
 function walkOf(entries: Iterable<SourceEntry>, batchSize: number): AsyncIterable<SourceEntry[]> {

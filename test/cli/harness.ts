@@ -69,6 +69,8 @@ const unexpected = (what: string) => (): never => {
 const UNEXPECTED: Operations = {
   init: unexpected('init'),
   create: unexpected('create'),
+  createDryRun: unexpected('createDryRun'),
+  patterns: () => import('../../src/operations/patterns.ts'),
   list: unexpected('list'),
   extract: unexpected('extract'),
   info: unexpected('info'),
@@ -145,6 +147,7 @@ export function aCreateResult(changes: Partial<CreateResult> = {}): CreateResult
     snapshot,
     totals: SOME_TOTALS,
     issues: 0,
+    warnings: 0,
     durationMs: 2500,
     ...changes,
   }

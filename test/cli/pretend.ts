@@ -16,6 +16,8 @@ const STEP_MS = 50
 const snapshots = [aSnapshot(), aSnapshot({ name: 'tuesday', id: 'fe'.repeat(16), incomplete: true })]
 
 const operations: Operations = {
+  createDryRun: () => import('../../src/operations/create-dry-run.ts'),
+  patterns: () => import('../../src/operations/patterns.ts'),
   init: async () => ({
     initRepository: async ({ location, encryption, passphrase, keyFolder }) => {
       process.stderr.write(`pretend: passphrase ${JSON.stringify(passphrase)}\n`)

@@ -9,6 +9,18 @@ export interface Issue {
   readonly code: string
 }
 
+/** Tells of something about the run as a whole, or about the repository. */
+export function reportWarning(
+  output: Output,
+  { message, code }: { readonly message: string; readonly code: string },
+): void {
+  if (output.settings.json) output.errorJson({ message_type: 'warning', message, code })
+  else output.warning(printable(message))
+}
+
+/** Codes of issues whose text is a sentence about the path (`it changed while it was read`); that of others is a reason (`permission denied`). */
+const SENTENCES = new Set(['SKIPPED', 'CHANGED', 'UNSTABLE'])
+
 const VERBS = { scan: 'read', read: 'read', restore: 'restore' } as const
 
 /** Tells of an issue at once, on standard error: `cairn: warning: cannot read /path: permission denied`. */
@@ -18,7 +30,7 @@ export function reportIssue(output: Output, issue: Issue, during: keyof typeof V
     output.errorJson({ message_type: 'error', error: { message }, during, ...rawField('item', path), code })
     return
   }
-  // A reason (`permission denied`), or with these codes a sentence about the path (`it changed while it was read`).
-  const prefix = code === 'SKIPPED' || code === 'CHANGED' ? '' : `cannot ${VERBS[during]} `
+  const prefix =
+    SENTENCES.has(code) || message.startsWith('its ') || message.startsWith('the ') ? '' : `cannot ${VERBS[during]} `
   output.warning(printable(`${prefix}${path}: ${message}`))
 }

@@ -155,8 +155,15 @@ export interface FoundEntry extends SourceEntry {
   readonly tentative: boolean
 }
 
-/** The entries of a batch. @param withAtime whether access times are wanted */
-export function readBatch(batch: EntryBatch, withAtime: boolean): FoundEntry[] {
+export interface WantedFields {
+  /** Access times. */
+  readonly atime: boolean
+  /** Names of owners. */
+  readonly names: boolean
+}
+
+/** The entries of a batch. */
+export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[] {
   const { folders, names, numbers, longs } = batch
   const extras = new Map(batch.extras)
   return names.map((name, index) => {
@@ -176,12 +183,12 @@ export function readBatch(batch: EntryBatch, withAtime: boolean): FoundEntry[] {
       mode: number(1),
       uid,
       gid,
-      user: userName(uid) ?? '',
-      group: groupName(gid) ?? '',
+      user: (wanted.names && userName(uid)) || '',
+      group: (wanted.names && groupName(gid)) || '',
       sizeBytes: number(4),
       mtimeNs: extra?.mtimeNs ?? (longs[long] as bigint),
       ctimeNs: longs[long + 1] as bigint,
-      atimeNs: withAtime ? (longs[long + 2] as bigint) : undefined,
+      atimeNs: wanted.atime ? (longs[long + 2] as bigint) : undefined,
       inode: BigInt.asUintN(64, longs[long + 3] as bigint),
       linkTarget: extra?.linkTarget,
       link: undefined,

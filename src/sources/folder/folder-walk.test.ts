@@ -19,7 +19,9 @@ import { fromRawName, toRawName, toSystemPath } from '../../base/raw-name.ts'
 import { LATIN1_NAME, SKIP_UNLESS_ROOT, newDirectory } from '../../platform/testing.ts'
 import { anyName } from '../../snapshot/testing.ts'
 import type { SourceEntry, SourceIssue } from '../source.ts'
+import { readBatch } from './entry-batch.ts'
 import { FolderWalk } from './folder-walk.ts'
+import { NOTHING_EXCLUDED, Selection } from './selection.ts'
 
 interface Walked {
   readonly entries: SourceEntry[]
@@ -32,9 +34,12 @@ interface Walked {
 function walk(systemPath: string, path = '', between: () => void = () => undefined): Walked {
   const issues: SourceIssue[] = []
   const entries: SourceEntry[] = []
-  const folderWalk = new FolderWalk({ systemPath, path }, (issue) => issues.push(issue))
-  for (let batch = folderWalk.next(); batch.length > 0; batch = folderWalk.next()) {
-    entries.push(...batch)
+  const folderWalk = new FolderWalk({ systemPath, path }, new Selection(NOTHING_EXCLUDED))
+  for (let done = false; !done;) {
+    const next = folderWalk.next()
+    done = next.done
+    entries.push(...readBatch(next.batch, { atime: false, names: true }))
+    issues.push(...next.batch.issues)
     between()
   }
   return {

@@ -155,7 +155,12 @@ export class FolderWalk {
     const entry: NewEntry = { stat, name, folder, kind, tentative: wanted === 'below', extras: undefined }
     if (isDirectory) {
       const { fileSystem } = stat
-      const inside = { ...part, folder: { systemPath, path, depth: folder.depth + 1 }, fileSystem, tentative: entry.tentative }
+      const inside = {
+        ...part,
+        folder: { systemPath, path, depth: folder.depth + 1 },
+        fileSystem,
+        tentative: entry.tentative,
+      }
       if (fileSystem !== part.fileSystem) inside.kind = fileSystemKind(systemPath)
       this.#open(inside, entry)
     } else if (type === SYMLINK) {

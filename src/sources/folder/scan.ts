@@ -65,6 +65,7 @@ export class Scan {
 
   /** Gives every idle thread something to do, the earliest first. */
   #pump(): void {
+    if (this.#failure) return
     for (let i = this.#idle.length - 1; i >= 0; i--) {
       const thread = this.#idle[i] as number
       const next = this.#stretches.find(
@@ -88,11 +89,13 @@ export class Scan {
     try {
       const open = this.#stretches.filter((other) => !other.done)
       // Threads may also be idle because the reader is slow: more stretches would only use memory.
-      const split = this.#idle.length > 0 && open.length <= this.#pool.size && open.every((other) => other.thread !== undefined)
+      const split =
+        this.#idle.length > 0 && open.length <= this.#pool.size && open.every((other) => other.thread !== undefined)
       const result = (await this.#pool.run(thread, { kind: 'step', walk: number, start, split })) as StepResult
       stretch.batches.push(result.batch)
       stretch.done = result.done
-      if (result.part) this.#stretches.splice(this.#stretches.indexOf(stretch) + 1, 0, this.#stretch(result.part, stretch.root))
+      if (result.part)
+        this.#stretches.splice(this.#stretches.indexOf(stretch) + 1, 0, this.#stretch(result.part, stretch.root))
     } catch (error) {
       this.#failure ??= { error }
     }

@@ -94,7 +94,11 @@ export class Selection {
   decideFound(
     rules: FolderRules,
     path: string,
-    { isDirectory, sizeBytes, flags }: { readonly isDirectory: boolean; readonly sizeBytes: number; readonly flags: number },
+    {
+      isDirectory,
+      sizeBytes,
+      flags,
+    }: { readonly isDirectory: boolean; readonly sizeBytes: number; readonly flags: number },
   ): 'all' | 'below' | 'none' {
     const { excludeLargerThanBytes, excludeNodump } = this.#options
     if (!isDirectory && excludeLargerThanBytes !== undefined && sizeBytes > excludeLargerThanBytes) return 'none'

@@ -1,0 +1,44 @@
+import { setTimeout } from 'node:timers/promises'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { errnoOf } from '../base/errors.ts'
+import { findFile } from '../platform/files.ts'
+import type { SourceEntry } from '../sources/source.ts'
+
+/** How often a file may turn out to have been written to before it is given up for this run. */
+const MAX_WAITS = 10
+
+/**
+ * Waits until a file has had the same size and times for `stableForMs`, looking at it again each time. No clock is compared with
+ * the file's times: what counts is that they stay.
+ *
+ * @returns the file as it is then; `'unstable'` when it was still written to after `MAX_WAITS` times `stableForMs`
+ */
+export async function waitUntilStable(
+  entry: SourceEntry,
+  { stableForMs, signal }: AbortOptions & { readonly stableForMs: number },
+): Promise<SourceEntry | 'unstable'> {
+  let known = entry
+  for (let waits = 0; waits < MAX_WAITS; waits++) {
+    await setTimeout(stableForMs, undefined, { signal }).catch(() => throwIfAborted(signal))
+    const now = look(known)
+    if (now === known) return known
+    known = now
+  }
+  return 'unstable'
+}
+
+/** The entry itself when it is as before. One that cannot be looked at is as before too: reading it says what is wrong. */
+function look(entry: SourceEntry): SourceEntry {
+  try {
+    const stat = findFile(entry.systemPath)
+    if (stat?.type !== 'file') return entry
+    const { sizeBytes, mtimeNs, ctimeNs, inode } = stat
+    const isSame = sizeBytes === entry.sizeBytes && mtimeNs === entry.mtimeNs && inode === entry.inode
+    return isSame && BigInt.asIntN(64, ctimeNs) === entry.ctimeNs
+      ? entry
+      : { ...entry, sizeBytes, mtimeNs, ctimeNs, inode }
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+    return entry
+  }
+}

@@ -1,0 +1,114 @@
+import type { ArchiveObserver, EntryStatus } from '../archiver/archiver.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import type { SourceEntry, SourceIssue, SourceTotals, WalkObserver } from '../sources/source.ts'
+import type { CreateEvent } from './create.ts'
+
+/** Time between two progress events. */
+const PROGRESS_MS = 100
+
+export interface CounterOptions {
+  readonly listEntries?: boolean | undefined
+  readonly onEvent?: ((event: CreateEvent) => void) | undefined
+}
+
+/** Counts what walk and archiver report, and passes it on. */
+export class CreateCounter implements ArchiveObserver, WalkObserver {
+  readonly #options: CounterOptions
+  readonly #clock: { now(): number }
+  #lastProgressMs = 0
+  /** What the run will about come to. */
+  totals: SourceTotals | undefined
+  issues = 0
+  /** Warnings that make a run end with warnings. */
+  warnings = 0
+  #filesNew = 0
+  #filesChanged = 0
+  #filesUnmodified = 0
+  #directories = 0
+  #otherEntries = 0
+  #bytes = 0
+  /** Bytes of large files that are not read wholly yet: together, and each. */
+  #bytesAhead = 0
+  readonly #partlyRead = new Map<string, number>()
+
+  constructor(options: CounterOptions, clock: { now(): number }) {
+    this.#options = options
+    this.#clock = clock
+  }
+
+  stats(): Pick<
+    Snapshot['stats'],
+    'filesNew' | 'filesChanged' | 'filesUnmodified' | 'directories' | 'otherEntries' | 'originalBytes'
+  > {
+    return {
+      filesNew: this.#filesNew,
+      filesChanged: this.#filesChanged,
+      filesUnmodified: this.#filesUnmodified,
+      directories: this.#directories,
+      otherEntries: this.#otherEntries,
+      originalBytes: this.#bytes,
+    }
+  }
+
+  entry(status: EntryStatus, { path, sizeBytes, type, link }: SourceEntry): void {
+    if (type === 'dir') this.#directories++
+    else if (type !== 'file') this.#otherEntries++
+    else if (status === 'A' || status === 'h') this.#filesNew++
+    else if (status === 'M' || status === 'C') this.#filesChanged++
+    else if (status === 'U') this.#filesUnmodified++
+    // A file with several names takes its space once.
+    if (type === 'file' && status !== 'E' && (!link || link.isFirst)) this.#bytes += sizeBytes
+    this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
+    this.#partlyRead.delete(path)
+    this.list(status, path, sizeBytes)
+    this.#progress(path)
+  }
+
+  /** Lists an entry without counting it. */
+  list(status: EntryStatus | 'x' | '-', path: string, sizeBytes: number): void {
+    const { onEvent, listEntries } = this.#options
+    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
+  }
+
+  excluded(path: string): void {
+    this.list('x', path, 0)
+  }
+
+  bytes({ path }: { path: string }, count: number): void {
+    this.#partlyRead.set(path, (this.#partlyRead.get(path) ?? 0) + count)
+    this.#bytesAhead += count
+    this.#progress(path)
+  }
+
+  #progress(currentPath: string): void {
+    const { onEvent } = this.#options
+    const now = this.#clock.now()
+    // Either way round: a clock may jump back.
+    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
+    this.#lastProgressMs = now
+    onEvent({
+      type: 'progress',
+      filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,
+      bytesDone: this.#bytes + this.#bytesAhead,
+      filesTotal: this.totals?.files,
+      bytesTotal: this.totals?.bytes,
+      issues: this.issues,
+      currentPath,
+    })
+  }
+
+  issue(issue: SourceIssue): void {
+    this.report('read', issue)
+  }
+
+  report(during: 'scan' | 'read', { systemPath, message, code }: SourceIssue): void {
+    if (code !== 'SKIPPED') this.issues++
+    this.#options.onEvent?.({ type: 'issue', during, path: systemPath, message, code })
+  }
+
+  warning(message: string, code = 'WARNING'): void {
+    // What a platform does not have is worth saying, but no reason to ask for attention every time.
+    if (code !== 'UNSUPPORTED') this.warnings++
+    this.#options.onEvent?.({ type: 'warning', message, code })
+  }
+}
