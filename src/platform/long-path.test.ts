@@ -151,6 +151,7 @@ describe('functions that take a path', { skip: SKIP_UNLESS_LINUX }, () => {
     const deep = newDeepDirectory(t, 30)
     const before = openDescriptors()
     const [missing, other] = [`${deep}/${NAMES[3]}`, `${deep}/other`]
+    const nowhere = `${newDirectory()}/nowhere`
     const missingWay = `${deep.slice(0, 3000)}-/${'x'.repeat(250)}/${NAMES.join('/')}/${NAMES.join('/')}`
     const expected = { code: 'ENOENT', errno: -2, path: missing }
     assert.throws(() => statFile(missing), {
@@ -168,8 +169,8 @@ describe('functions that take a path', { skip: SKIP_UNLESS_LINUX }, () => {
       dest: other,
       message: `ENOENT: no such file or directory, link '${missing}' -> '${other}'`,
     })
-    assert.throws(() => renameFile('/nowhere', missing), { code: 'ENOENT', path: '/nowhere', dest: missing })
-    assert.throws(() => renameFile(missing, '/nowhere'), { code: 'ENOENT', path: missing, dest: '/nowhere' })
+    assert.throws(() => renameFile(nowhere, missing), { code: 'ENOENT', path: nowhere, dest: missing })
+    assert.throws(() => renameFile(missing, nowhere), { code: 'ENOENT', path: missing, dest: nowhere })
     assert.throws(() => makeDirectory(deep, 0o700), { code: 'EEXIST', path: deep })
     assert.throws(() => statFile(missingWay), { code: 'ENOENT', path: missingWay })
     assert.equal(findFile(missing), undefined)

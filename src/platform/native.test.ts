@@ -94,8 +94,11 @@ describe('setTimes()', () => {
   it('stores what touch(1) stores for times that a file system may not be able to keep', () => {
     const [file = '', , , other = ''] = newFiles()
     for (const seconds of [-(2n ** 40n), -(2n ** 31n) - 1n, 2n ** 31n, 2n ** 32n, 15_000_000_000n, 2n ** 40n]) {
-      setTimes(file, seconds * SECOND + 7n, seconds * SECOND + 7n)
-      execFileSync('touch', ['-d', `@${seconds}.000000007`, other])
+      const ns = seconds * SECOND + 7n
+      setTimes(file, ns, ns)
+      const [sign, size] = ns < 0n ? ['-', -ns] : ['', ns]
+      const fraction = String(size % SECOND).padStart(9, '0')
+      execFileSync('touch', ['-d', `@${sign}${size / SECOND}.${fraction}`, other])
       assert.deepEqual(timesOf(file), timesOf(other))
     }
   })

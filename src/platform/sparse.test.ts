@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { ftruncateSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { Worker } from 'node:worker_threads'
@@ -137,15 +138,17 @@ describe('findHoles()', { skip: SKIP_UNLESS_LINUX }, () => {
 
   it('comes to an end, and with holes in order, while another thread changes the file', async () => {
     const { fd, sizeBytes, path } = newSparseFile('x.x.x.x.x.x.x.x.')
-    const script = `const { workerData } = require('node:worker_threads'); const fs = require('node:fs')
+    const script = `const { parentPort, workerData } = require('node:worker_threads'); const fs = require('node:fs')
+      parentPort.postMessage('started')
       const fd = fs.openSync(workerData.path, 'r+')
       for (;;) {
         fs.ftruncateSync(fd, Math.floor(Math.random() * 2) * workerData.sizeBytes)
         fs.writeSync(fd, 'x', Math.floor(Math.random() * workerData.sizeBytes))
       }`
     const worker = new Worker(script, { eval: true, workerData: { path, sizeBytes } })
+    await once(worker, 'message')
     let changed = 0
-    for (let round = 0, before = ''; changed < 100 && round < 100_000; round++) {
+    for (let round = 0, before = ''; changed < 100 && round < 5_000_000; round++) {
       const holes = findHoles(fd, sizeBytes)
       let end = -1
       for (const { offset, length } of holes) {

@@ -25,7 +25,7 @@ const STEP_BYTES = 4096
 /**
  * Finds the holes in the first `sizeBytes` bytes of an open file, in order and never adjacent; none where the system cannot
  * tell. When the file changes meanwhile, holes may be missed, or be no holes any more: what was read decides. Leaves the
- * descriptor's position at 0. Two calls (0.7 µs) for a file without holes, two more for each hole.
+ * descriptor's position at 0. Two calls (0.6 µs) for a file without holes, two more for each hole.
  */
 export function findHoles(fd: number, sizeBytes: number, options: FindHolesOptions = {}): Hole[] {
   const native = getLibc()
@@ -36,7 +36,7 @@ export function findHoles(fd: number, sizeBytes: number, options: FindHolesOptio
     holes.push(hole)
     if (holes.length >= 2 * maxHoles + 1024) holes = largest(holes, maxHoles)
   }
-  if (sizeBytes > 0) native.lseek(fd, 0, SEEK_SET)
+  native.lseek(fd, 0, SEEK_SET)
   return holes.length > maxHoles ? largest(holes, maxHoles) : holes
 }
 

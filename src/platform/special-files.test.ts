@@ -58,6 +58,7 @@ describe('makeSpecialFile()', { skip: SKIP_UNLESS_LINUX }, () => {
     const directory = newDirectory()
     for (const [i, [major, minor]] of VECTORS.entries()) {
       if (major > 4095 || minor > 1_048_575) continue
+      if (major === 0 && minor === 0) continue // what overlay marks removed files with, and lets nobody make
       for (const [type, letter] of [
         ['chardev', 'c'],
         ['blockdev', 'b'],
