@@ -27,7 +27,7 @@ export async function readPacks(packs: readonly SurveyedPack[], options: ReadPac
     count: Math.max(1, Math.min(options.workers, packs.length)),
     init: { keys: options.repository.keys } satisfies VerifyInit,
   })
-  return new PackReading(packs, options, pool).run()
+  return await new PackReading(packs, options, pool).run() // before the pool is closed
 }
 
 class PackReading {

@@ -37,7 +37,7 @@ const PROGRESS_MS = 100
  *
  * @throws {CairnError} what opening throws, for a damaged config or key too; `NOT_FOUND` for an unknown snapshot
  */
-export async function checkRepository(access: RepositoryAccess, options: CheckOptions = {}): Promise<CheckResult> {
+export async function checkRepository(access: RepositoryAccess, options: CheckOptions): Promise<CheckResult> {
   const clock = access.clock ?? systemClock
   const { onEvent, snapshot, readData, scope, workers = os.availableParallelism() } = options
   const startedAtMs = clock.now()
