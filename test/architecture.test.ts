@@ -53,7 +53,7 @@ const BUILTIN_HOMES: Record<string, string[]> = {
 
 /** Files with a narrower audience than their folder. */
 const FILE_AUDIENCE: Record<string, string[]> = {
-  'repository/low-level.ts': ['maintenance', 'operations'],
+  'repository/low-level.ts': ['maintenance'], // and, when there is one, inspection
 }
 
 const toPosix = (p: string): string => p.replaceAll(path.sep, '/')

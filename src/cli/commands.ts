@@ -54,6 +54,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./info.ts'),
   },
   {
+    name: 'check',
+    group: REPOSITORY,
+    summary: 'verify that a repository, or one of its snapshots, is sound',
+    load: () => import('./check.ts'),
+  },
+  {
     name: 'init',
     group: REPOSITORY,
     summary: 'make a new, empty repository',

@@ -16,6 +16,7 @@ export interface Operations {
   readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
+  readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
 }
 
 export const systemOperations: Operations = {
@@ -27,6 +28,7 @@ export const systemOperations: Operations = {
   extract: () => import('../operations/extract.ts'),
   info: () => import('../operations/info.ts'),
   diff: () => import('../operations/diff.ts'),
+  check: () => import('../operations/check.ts'),
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */

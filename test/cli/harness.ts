@@ -75,6 +75,7 @@ const UNEXPECTED: Operations = {
   extract: unexpected('extract'),
   info: unexpected('info'),
   diff: unexpected('diff'),
+  check: unexpected('check'),
 }
 
 /** A machine without a terminal. */

@@ -71,6 +71,7 @@ const operations: Operations = {
   extract: () => Promise.reject(new Error('not pretended')),
   info: () => Promise.reject(new Error('not pretended')),
   diff: () => Promise.reject(new Error('not pretended')),
+  check: () => Promise.reject(new Error('not pretended')),
 }
 
 const controller = new AbortController()

@@ -3,7 +3,7 @@ import { formatClock, formatCount, plural } from './format.ts'
 import type { Output } from './output.ts'
 import { displayWidth, printable, shortenPath } from './text.ts'
 
-/** Counters of a run so far, as `create` and `extract` report them. */
+/** Counters of a run so far, as `create`, `extract` and `check` report them. */
 export interface ProgressCounters {
   readonly filesDone: number
   readonly bytesDone: number
@@ -11,6 +11,8 @@ export interface ProgressCounters {
   readonly bytesTotal: number | undefined
   readonly issues: number
   readonly currentPath: string
+  /** What is counted, when it is not files. */
+  readonly unit?: 'packs' | 'snapshots'
 }
 
 /** The rate is that of the last seconds, so that it follows a change and does not jump. */
@@ -88,13 +90,13 @@ export class ProgressMeter {
 export function renderProgress(meter: ProgressMeter, columns: number): string {
   const counters = meter.counters
   if (!counters) return ''
-  const { filesDone, filesTotal, bytesDone, bytesTotal, issues } = counters
+  const { filesDone, filesTotal, bytesDone, bytesTotal, issues, unit = 'files' } = counters
   const { fraction, rate, remainingMs } = meter
 
   // Each with its rank: the highest goes first when there is no room.
   const parts: (readonly [rank: number, text: string])[] = [[0, formatClock(meter.elapsedMs)]]
   if (fraction !== undefined) parts.push([1, `${Math.floor(fraction * 100)}%`])
-  parts.push([4, `${outOf(formatCount(filesDone), filesTotal, formatCount)} files`])
+  parts.push([4, `${outOf(formatCount(filesDone), filesTotal, formatCount)} ${unit}`])
   parts.push([3, outOf(formatBytes(bytesDone), bytesTotal, formatBytes)])
   if (rate !== undefined) parts.push([5, `${formatBytes(Math.round(rate))}/s`])
   if (remainingMs !== undefined) parts.push([2, `${formatClock(Math.ceil(remainingMs / 1000) * 1000)} left`])
