@@ -2,6 +2,7 @@ import { CairnError } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { globSource, normalizePath } from './patterns/glob.ts'
 import { translatePythonRegex } from './patterns/python-regex.ts'
+import { checkSource } from './patterns/regex-source.ts'
 import { strip, stripStart, toPythonText } from './patterns/python-text.ts'
 import { type MatcherKind, RuleSet } from './patterns/rule-set.ts'
 
@@ -205,7 +206,7 @@ function toStyle(name: string): Style {
 }
 
 function checked(source: string, flags: string): string {
-  void new RegExp(source, flags)
+  checkSource(source, flags)
   return source
 }
 

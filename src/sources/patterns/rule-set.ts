@@ -1,4 +1,5 @@
 import { ANY, DEEP } from './glob.ts'
+import { groupSources } from './regex-source.ts'
 
 /** `regex-i` ignores case. */
 export type MatcherKind = 'path' | 'prefix' | 'glob' | 'regex' | 'regex-i'
@@ -8,9 +9,6 @@ export interface Matcher {
   readonly kind: MatcherKind
   readonly matcher: string
 }
-
-/** Patterns in one regular expression; V8 no longer optimizes one whose source is over 20 KB. */
-const PATTERNS_PER_REGEXP = 100
 
 /** Matchers whose order does not matter, as all have the same consequence; as few comparisons as possible. */
 export class RuleSet {
@@ -53,18 +51,11 @@ export class RuleSet {
 
 /** One pass over the path serves all patterns that begin with the same kind of star. */
 function combine(sources: readonly string[]): RegExp[] {
-  const regexps: RegExp[] = []
-  for (let i = 0; i < sources.length; i += PATTERNS_PER_REGEXP) {
-    const byStart = Object.entries(
-      Object.groupBy(
-        sources.slice(i, i + PATTERNS_PER_REGEXP),
-        (source) => [ANY, DEEP].find((start) => source.startsWith(start)) ?? '',
-      ),
+  return groupSources(sources).map((group) => {
+    const byStart = Object.groupBy(group, (source) => [ANY, DEEP].find((start) => source.startsWith(start)) ?? '')
+    const branches = Object.entries(byStart).map(
+      ([start, same = []]) => `${start}(?:${same.map((source) => source.slice(start.length)).join('|')})`,
     )
-    const branches = byStart.map(
-      ([start, group = []]) => `${start}(?:${group.map((s) => s.slice(start.length)).join('|')})`,
-    )
-    regexps.push(new RegExp(`^(?:${branches.join('|')})`, 'sv'))
-  }
-  return regexps
+    return new RegExp(`^(?:${branches.join('|')})`, 'sv')
+  })
 }

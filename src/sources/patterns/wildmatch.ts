@@ -1,4 +1,4 @@
-import { atomicSource, sourceOf, splitTokens, type Token as AnyToken } from './regex-source.ts'
+import { byteSource, atomicSource, sourceOf, splitTokens, type Token as AnyToken } from './regex-source.ts'
 
 /**
  * git's `wildmatch` as the source of a regular expression (flag `s`) for a whole path or name. git compares bytes, so here a
@@ -99,7 +99,12 @@ function parseClass(pattern: string, at: number): { readonly source: string; rea
   }
 
   let source = ''
-  for (let byte = 1; byte < 256; byte++) if (members.has(byte) !== negated && byte !== SLASH) source += byteSource(byte)
+  for (let byte = 1; byte < 256; byte++) {
+    if (members.has(byte) === negated || byte === SLASH) continue
+    const from = byte
+    while (byte < 255 && members.has(byte + 1) !== negated && byte + 1 !== SLASH) byte++
+    source += byte === from ? byteSource(byte) : `${byteSource(from)}-${byteSource(byte)}`
+  }
   return { source: `[${source}]`, end: i }
 }
 
@@ -120,9 +125,4 @@ const NAMED_CLASSES: Record<string, RegExp> = {
   space: /[ \t\n\r]/,
   upper: /[A-Z]/,
   xdigit: /[0-9A-Fa-f]/,
-}
-
-function byteSource(byte: number): string {
-  const char = String.fromCharCode(byte)
-  return /^[A-Za-z0-9_]$/.test(char) ? char : `\\x${byte.toString(16).padStart(2, '0')}`
 }
