@@ -235,14 +235,14 @@ describe('a run that fails', () => {
   })
 })
 
-describe('adoption', () => {
-  /** Stores the parts, the last two packs named nowhere, and dies. */
-  async function dieWithStrays(subject: Subject): Promise<WriteSession> {
-    const session = await WriteSession.open(subject.repository)
-    await saveParts(subject.repository, session)
-    return session
-  }
+/** Stores the parts, the last two packs named nowhere, and dies. */
+async function dieWithStrays(subject: Subject): Promise<WriteSession> {
+  const session = await WriteSession.open(subject.repository)
+  await saveParts(subject.repository, session)
+  return session
+}
 
+describe('adoption', () => {
   it('lists packs only when a run is found dead', async () => {
     const subject = await prepare()
     await dieWithStrays(subject)
@@ -423,6 +423,19 @@ function flipped(bytes: Uint8Array, offset: number): Uint8Array {
   return changed
 }
 
+/** Saves and commits; whether the run was not fenced. */
+async function finish(repository: Repository, session: WriteSession, run: string): Promise<boolean> {
+  const ids = await saveChunks(repository, session, [Buffer.from('one'), Buffer.from(run)])
+  return session.commit({ run, ids: ids.map(toHex) }).then(
+    () => true,
+    async (error: { code?: unknown }) => {
+      assert.equal(error.code, 'SESSION_FENCED')
+      await session.abandon()
+      return false
+    },
+  )
+}
+
 describe('runs that adopt the same packs at the same time', () => {
   it('all commit and read, in any order of their operations, with the zombie whose packs they are', async () => {
     await fc.assert(
@@ -440,17 +453,6 @@ describe('runs that adopt the same packs at the same time', () => {
         clock.set(SILENCE_MS + 1)
         const repositories = await Promise.all(Array.from({ length: adopters }, () => reopen(made)))
         scheduled = true
-        const finish = async (repository: Repository, session: WriteSession, run: string): Promise<boolean> => {
-          const ids = await saveChunks(repository, session, [Buffer.from('one'), Buffer.from(run)])
-          return session.commit({ run, ids: ids.map(toHex) }).then(
-            () => true,
-            async (error: { code?: unknown }) => {
-              assert.equal(error.code, 'SESSION_FENCED')
-              await session.abandon()
-              return false
-            },
-          )
-        }
         const outcomes = await scheduler.waitFor(
           Promise.all([
             finish(zombieRepository, zombie, 'zombie'),

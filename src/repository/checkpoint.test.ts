@@ -333,6 +333,12 @@ interface Moments {
 /** Operations of the run with checkpoints, about; moments after its end are fine. */
 const MAX_OPERATIONS = 50
 
+async function ifAllowed(running: Promise<unknown>): Promise<void> {
+  await running.catch((error: unknown) => {
+    if (!isCairnError(error, 'SESSION_FENCED') && !isCairnError(error, 'FORMAT_UNSUPPORTED')) throw error
+  })
+}
+
 /** Lets them go on in this order, and checks that all that is visible can be read; `blind` is what the run sees of the store. */
 async function interleave(
   { reclamation, otherRun }: Moments,
@@ -341,11 +347,6 @@ async function interleave(
   const inner = new MemoryStorage({ turn: () => Promise.resolve() })
   const made = await newTestRepository({ storage: inner, encryption: 'none' })
   await commitRun(await reopen(made), ['old'])
-  const ifAllowed = async (running: Promise<unknown>): Promise<void> => {
-    await running.catch((error: unknown) => {
-      if (!isCairnError(error, 'SESSION_FENCED') && !isCairnError(error, 'FORMAT_UNSUPPORTED')) throw error
-    })
-  }
   const parts = reclaim(inner, made.keyFiles)
   let operations = 0
   const others = async (): Promise<void> => {
@@ -357,7 +358,7 @@ async function interleave(
   const repository = await reopen(made, storage)
   operations = 0
   await ifAllowed(runWithCheckpoints(repository, ['1', '2', '3']))
-  while (operations <= MAX_OPERATIONS) await others()
+  for (let rest = operations; rest <= MAX_OPERATIONS; rest++) await others()
   await readAll(made, inner)
 }
 

@@ -38,7 +38,7 @@ import { commitKey, forgottenKey } from './sessions/open-session.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
 export { FORMAT_VERSION }
-export { packKey }
+export { packKey, passOver }
 export type {
   ChunkAddress,
   DamageListener,
