@@ -15,6 +15,17 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit]}`
 }
 
+/** Exact text of a size in bytes that `parseBytes` reads: `2G`, `1536M`, `1000`. */
+export function formatExactBytes(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (value !== 0 && value % 1024 === 0 && unit < 6) {
+    value /= 1024
+    unit++
+  }
+  return `${value}${['', 'K', 'M', 'G', 'T', 'P', 'E'][unit]}`
+}
+
 /**
  * Bytes meant by text like `4096`, `512K`, `64MiB` or `2g`; all units are binary, as in Borg and restic.
  *

@@ -66,6 +66,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./init.ts'),
   },
   {
+    name: 'config',
+    group: REPOSITORY,
+    summary: 'print or change settings of a repository',
+    load: () => import('./config.ts'),
+  },
+  {
     name: 'version',
     group: 'About:',
     summary: 'print the version',

@@ -1,7 +1,9 @@
 import { CairnError } from '../base/errors.ts'
 import { formatBytes } from '../base/sizes.ts'
 import type { DiffChange } from '../operations/diff.ts'
+import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { EntryInfo } from '../operations/snapshot-info.ts'
+import { showDespiteDamage } from './damage.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { DiffTotals } from './diff-totals.ts'
 import { formatMode, formatTime, nsToMs, plural } from './output/format.ts'
@@ -45,18 +47,26 @@ export const define: DefineCommand = (command, context) => {
 }
 
 async function run(context: CommandContext, values: string[]): Promise<void> {
-  const { output, world } = context
   const { location, snapshot: before, rest } = await context.select(values, 'snapshot')
   const [second, ...paths] = rest
   if (before === undefined || second === undefined) {
     throw new CairnError('INVALID_ARGUMENT', 'Cannot compare: two snapshots are needed; write cairn diff REPO::A B')
   }
   const after = await secondSnapshot(context, second, location)
+  await showDespiteDamage(context, location, (access) => show(context, access, before, after, snapshotPaths(paths)))
+}
 
+async function show(
+  context: CommandContext,
+  access: RepositoryAccess,
+  before: string,
+  after: string,
+  paths: readonly string[],
+): Promise<void> {
+  const { output, world } = context
   const { diffSnapshots } = await world.operations.diff()
   const totals = new DiffTotals()
-  const access = await context.access(location)
-  const compared = await diffSnapshots(access, before, after, snapshotPaths(paths), async (change) => {
+  const compared = await diffSnapshots(access, before, after, paths, async (change) => {
     totals.add(change)
     if (output.settings.json) output.json(changeJson(change))
     else {

@@ -1,7 +1,9 @@
 import { formatBytes } from '../base/sizes.ts'
+import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { RepositoryTotals } from '../operations/snapshot-info.ts'
 import type { RepositoryInfo } from '../operations/info.ts'
 import type { SnapshotInfo } from '../operations/snapshot-info.ts'
+import { showDespiteDamage } from './damage.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { formatCount, formatIsoTime } from './output/format.ts'
 import { snapshotJson, totalsJson } from './output/record-json.ts'
@@ -35,11 +37,13 @@ export const define: DefineCommand = (command, context) => {
 }
 
 async function run(context: CommandContext, values: string[]): Promise<void> {
-  const { output, world } = context
   const { location, snapshot } = await context.select(values, 'repository')
-  const operations = await world.operations.info()
-  const access = await context.access(location)
+  await showDespiteDamage(context, location, (access) => show(context, access, snapshot))
+}
 
+async function show(context: CommandContext, access: RepositoryAccess, snapshot: string | undefined): Promise<void> {
+  const { output, world } = context
+  const operations = await world.operations.info()
   if (snapshot === undefined) {
     const repository = await operations.repositoryInfo(access)
     if (output.settings.json) output.json(repositoryJson(repository))
@@ -83,7 +87,7 @@ function snapshotLines(snapshot: SnapshotInfo, totals: RepositoryTotals): string
     `Time (start): ${formatIsoTime(snapshot.startedAt)}`,
     `Time (end): ${formatIsoTime(snapshot.endedAt)}`,
     `Duration: ${snapshotDuration(snapshot)}`,
-    `Complete: ${snapshot.incomplete ? 'No, some source data could not be read' : 'Yes'}`,
+    `Complete: ${completeness(snapshot)}`,
     `Number of files: ${fileCount(snapshot.stats)}`,
     `Size: ${formatBytes(snapshot.stats.originalBytes)}`,
     `Paths: ${snapshot.paths.map(printable).join(', ')}`,
@@ -91,6 +95,11 @@ function snapshotLines(snapshot: SnapshotInfo, totals: RepositoryTotals): string
     RULE,
     ...sizeTable(totals, snapshot.stats),
   ]
+}
+
+function completeness({ checkpoint, incomplete }: SnapshotInfo): string {
+  if (checkpoint) return 'No, a checkpoint: it ends where its run was'
+  return incomplete ? 'No, some source data could not be read' : 'Yes'
 }
 
 function quoteForShell(word: string): string {

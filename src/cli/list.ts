@@ -1,5 +1,7 @@
+import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { EntryInfo } from '../operations/snapshot-info.ts'
-import type { CommandContext, DefineCommand, Selection } from './context.ts'
+import { showDespiteDamage } from './damage.ts'
+import type { CommandContext, DefineCommand } from './context.ts'
 import { formatIsoTime, formatMode, formatTime, nsToMs } from './output/format.ts'
 import { padText, printable } from './output/text.ts'
 import { nodeJson, snapshotJson } from './output/record-json.ts'
@@ -33,42 +35,49 @@ export const define: DefineCommand = (command, context) => {
 
 async function run(context: CommandContext, values: string[], options: ListCommandOptions): Promise<void> {
   const selection = await context.select(values, 'repository')
-  if (selection.snapshot === undefined) await listSnapshots(context, selection, options)
-  else await listEntries(context, selection, selection.snapshot, options)
+  const { snapshot } = selection
+  await showDespiteDamage(context, selection.location, (access) =>
+    snapshot === undefined
+      ? listSnapshots(context, access, options)
+      : listEntries(context, access, snapshot, snapshotPaths(selection.rest), options),
+  )
 }
 
 async function listSnapshots(
   context: CommandContext,
-  selection: Selection,
+  access: RepositoryAccess,
   options: ListCommandOptions,
 ): Promise<void> {
   const { output, world } = context
   const operations = await world.operations.list()
-  const { snapshots } = await operations.listSnapshots(await context.access(selection.location))
+  const { snapshots } = await operations.listSnapshots(access)
   if (output.settings.json) {
     output.json(snapshots.map(snapshotJson))
     return
   }
-  for (const { name, id, startedAt, incomplete } of snapshots) {
+  for (const { name, id, startedAt, incomplete, checkpoint } of snapshots) {
     const shown = printable(name)
     if (options.short) output.line(shown)
-    else output.line(`${padText(shown, 36)} ${formatIsoTime(startedAt)} [${id}]${incomplete ? ' (incomplete)' : ''}`)
+    else {
+      const marks = `${checkpoint ? ' (checkpoint)' : ''}${incomplete ? ' (incomplete)' : ''}`
+      output.line(`${padText(shown, 36)} ${formatIsoTime(startedAt)} [${id}]${marks}`)
+    }
     await output.ready()
   }
-  if (snapshots.length === 0) output.note(`cairn: repository ${printable(selection.location)} has no snapshots yet`)
+  if (snapshots.length === 0) output.note(`cairn: repository ${printable(access.location)} has no snapshots yet`)
 }
 
 async function listEntries(
   context: CommandContext,
-  selection: Selection,
+  access: RepositoryAccess,
   snapshot: string,
+  paths: readonly string[],
   options: ListCommandOptions,
 ): Promise<void> {
   const { output, world } = context
   const operations = await world.operations.list()
-  const access = await context.access(selection.location)
   const { json } = output.settings
-  await operations.listEntries(access, snapshot, snapshotPaths(selection.rest), {
+  await operations.listEntries(access, snapshot, paths, {
     onSnapshot(found) {
       if (json) output.json({ message_type: 'snapshot', ...snapshotJson(found) })
     },

@@ -15,6 +15,9 @@ export interface Operations {
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
   readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
+  readonly config: () => Promise<
+    Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>
+  >
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
 }
@@ -27,6 +30,7 @@ export const systemOperations: Operations = {
   list: () => import('../operations/list.ts'),
   extract: () => import('../operations/extract.ts'),
   info: () => import('../operations/info.ts'),
+  config: () => import('../operations/config.ts'),
   diff: () => import('../operations/diff.ts'),
   check: () => import('../operations/check.ts'),
 }

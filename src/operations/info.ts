@@ -2,7 +2,7 @@ import { formatChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
 import type { Repository } from '../repository/repository.ts'
 import { FORMAT_VERSION } from '../repository/repository.ts'
-import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
+import { findSnapshot, latestSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type RepositoryTotals, type SnapshotInfo, toSnapshotInfo, totalsOf } from './snapshot-info.ts'
@@ -19,6 +19,7 @@ export interface RepositoryInfo {
   readonly totals: RepositoryTotals
   readonly packs: number
   readonly snapshots: number
+  /** The latest that is no checkpoint, if there is one. */
   readonly lastSnapshot: SnapshotInfo | undefined
 }
 
@@ -45,7 +46,7 @@ export async function snapshotInfo(
 
 function describe(access: RepositoryAccess, repository: Repository, snapshots: readonly Snapshot[]): RepositoryInfo {
   const { config, index, storage } = repository
-  const last = snapshots.at(-1)
+  const last = latestSnapshot(snapshots)
   return {
     repositoryId: repository.id,
     location: storage.location,

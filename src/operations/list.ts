@@ -10,7 +10,7 @@ export interface SnapshotList {
   readonly snapshots: readonly SnapshotInfo[]
 }
 
-/** All snapshots of a repository. */
+/** All snapshots of a repository, checkpoints among them. */
 export async function listSnapshots(access: RepositoryAccess): Promise<SnapshotList> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)

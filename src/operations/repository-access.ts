@@ -1,7 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
-import { type Repository, openRepository } from '../repository/repository.ts'
+import { type DamageListener, type Repository, openRepository } from '../repository/repository.ts'
 import type { PassphraseQuestion } from '../repository/unlock.ts'
 import { openStorage } from '../storage/location.ts'
 
@@ -16,6 +16,8 @@ export interface RepositoryAccess extends AbortOptions {
   /** Asks for the passphrase; `undefined` gives up, which ends in `WRONG_PASSWORD`. Never asked when none is needed. */
   readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
   readonly clock?: Clock
+  /** Is told of each damaged index object and commit record, which are then passed over; without it they end the operation. */
+  readonly onDamaged?: DamageListener | undefined
 }
 
 /**

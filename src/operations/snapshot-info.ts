@@ -48,6 +48,8 @@ export interface SnapshotInfo {
   readonly tags: readonly string[]
   /** Some source data could not be read. */
   readonly incomplete: boolean
+  /** Committed by a run on its way: it ends where that run was. */
+  readonly checkpoint: boolean
   readonly programVersion: string
   /** Hex id of the root tree. */
   readonly tree: string

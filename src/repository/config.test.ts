@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { isCairnError } from '../base/errors.ts'
 import type { RepositoryId } from '../base/ids.ts'
 import { DEFAULT_CHUNKER_PARAMS, formatChunkerParams, parseChunkerParams } from '../chunker/params.ts'
-import { type RepositoryConfig, decodeConfig, encodeConfig } from './config.ts'
+import { DEFAULT_SETTINGS, type RepositoryConfig, changeSettings, decodeConfig, encodeConfig } from './config.ts'
 import { deriveRepositoryKeys } from './keys.ts'
 
 const KEY = deriveRepositoryKeys(
@@ -16,6 +16,7 @@ const CONFIG: RepositoryConfig = {
   encryption: 'repokey',
   cipher: 'aes-256-gcm',
   chunker: DEFAULT_CHUNKER_PARAMS,
+  settings: DEFAULT_SETTINGS,
   createdAt: '2026-11-01T00:00:00.000Z',
 }
 /** The hash was made by an implementation of BLAKE3 in Python. */
@@ -36,7 +37,7 @@ function rewritten(change: (fields: Record<string, unknown>) => void): Buffer {
   const fields = JSON.parse(PINNED.split('\n')[0] ?? '') as Record<string, unknown>
   change(fields)
   const { cairn: _, ...rest } = fields
-  const encoded = encodeConfig(rest as unknown as RepositoryConfig, KEY).toString()
+  const encoded = encodeConfig({ ...rest, settings: DEFAULT_SETTINGS } as unknown as RepositoryConfig, KEY).toString()
   return Buffer.from(encoded.replace('"cairn":1', `"cairn":${JSON.stringify(fields['cairn'])}`))
 }
 
@@ -64,6 +65,30 @@ describe('the config object', () => {
         assert.deepEqual(read(encodeConfig(config, KEY)), config)
       }),
     )
+  })
+
+  it('comes back with other settings, everything else being as it was, also what only a newer version knows', () => {
+    const newer = rewritten((fields) => (fields['note'] = { later: [1] }))
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.maxSafeNat(), (additionalFreeSpace, storageQuota) => {
+        const settings = { additionalFreeSpace, storageQuota }
+        const changed = changeSettings(newer, KEY, settings)
+        assert.deepEqual(read(changed), { ...CONFIG, settings })
+        assert.match(changed.toString(), /"note":\{"later":\[1\]\}/)
+        const one = changeSettings(changed, KEY, { storageQuota: 0 })
+        assert.deepEqual(read(one).settings, { additionalFreeSpace, storageQuota: 0 })
+        assert.deepEqual(changeSettings(one, KEY, { additionalFreeSpace: 0 }), newer) // off is as if it had never been
+      }),
+    )
+  })
+
+  it('is not changed when it does not authenticate', () => {
+    const object = Buffer.from(PINNED.replace('"createdAt":"2026', '"createdAt":"2025'))
+    for (const [bytes, key] of [
+      [object, KEY],
+      [Buffer.from(PINNED), new Uint8Array(32)],
+    ] as const)
+      assert.throws(() => changeSettings(bytes, key, { storageQuota: 1 }), { code: 'DATA_CORRUPT' })
   })
 
   it('is refused when any bit of it was changed', () => {
@@ -110,6 +135,11 @@ describe('the config object', () => {
       ['cipher', 'des'],
       ['cipher', undefined],
       ['createdAt', 0],
+      ['additionalFreeSpace', -1],
+      ['additionalFreeSpace', '2G'],
+      ['storageQuota', 0.5],
+      ['storageQuota', 2 ** 60],
+      ['storageQuota', null],
       ['chunker', null],
       ['chunker', { algorithm: 'fixed', blockBytes: 2 ** 40 }],
       ['chunker', { ...DEFAULT_CHUNKER_PARAMS, maxBytes: 2 ** 31 }],

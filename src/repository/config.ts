@@ -9,7 +9,15 @@ import { FORMAT_VERSION } from './sealed-object.ts'
 /** Where the master key is kept: wrapped inside the repository, wrapped in a file of the user, or nowhere. Borg's words. */
 export type EncryptionMode = 'repokey' | 'keyfile' | 'none'
 
-/** What `init` fixed for good. Stored in plain as the object `config`, authenticated under the master key. */
+/** What may be changed later, for all runs that open the repository from then on. In bytes; 0 is off. */
+export interface RepositorySettings {
+  /** No pack is stored that would leave less than this on the store. */
+  readonly additionalFreeSpace: number
+  /** No pack is stored that would make the repository larger than this. */
+  readonly storageQuota: number
+}
+
+/** What `init` fixed for good, and the settings. Stored in plain as the object `config`, authenticated under the master key. */
 export interface RepositoryConfig {
   readonly id: RepositoryId
   readonly encryption: EncryptionMode
@@ -17,17 +25,46 @@ export interface RepositoryConfig {
   readonly chunker: ChunkerParams
   /** UTC, ISO 8601. */
   readonly createdAt: string
+  readonly settings: RepositorySettings
 }
 
 export const CONFIG_KEY = 'config'
+
+export const DEFAULT_SETTINGS: RepositorySettings = { additionalFreeSpace: 0, storageQuota: 0 }
 
 const ENCRYPTION_MODES = new Set<unknown>(['repokey', 'keyfile', 'none'])
 const CIPHERS = new Set<unknown>(['none', 'aes-256-gcm', 'chacha20-poly1305'])
 
 /** The config object: one line of JSON, and one line with its keyed hash. */
 export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer {
-  const line = JSON.stringify({ cairn: FORMAT_VERSION, ...config })
+  const { settings, ...rest } = config
+  return encodeFields({ cairn: FORMAT_VERSION, ...rest, ...fieldsOf(settings) }, key)
+}
+
+/**
+ * The config object with other settings. All else stays word for word, also fields that only a newer version knows.
+ *
+ * @throws {CairnError} as `decodeConfig`; `DATA_CORRUPT` too when the object does not authenticate
+ */
+export function changeSettings(object: Uint8Array, key: Uint8Array, changes: Partial<RepositorySettings>): Buffer {
+  const { config, authenticate } = decodeConfig(object)
+  authenticate(key)
+  const { additionalFreeSpace: _, storageQuota: __, ...rest } = parseJson(firstLine(object))
+  return encodeFields({ ...rest, ...fieldsOf({ ...config.settings, ...changes }) }, key)
+}
+
+/** A setting that is off is left out, so that a config without settings is that of a version that has none. */
+function fieldsOf(settings: RepositorySettings): Record<string, number> {
+  return Object.fromEntries(Object.entries(settings).filter(([, bytes]) => bytes !== 0))
+}
+
+function encodeFields(fields: Readonly<Record<string, unknown>>, key: Uint8Array): Buffer {
+  const line = JSON.stringify(fields)
   return Buffer.from(`${line}\n${toHex(new ChunkHasher(key).hash(Buffer.from(line)))}\n`)
+}
+
+function firstLine(object: Uint8Array): string {
+  return Buffer.from(object).toString('utf8').split('\n')[0] ?? ''
 }
 
 /**
@@ -41,7 +78,7 @@ export function decodeConfig(object: Uint8Array): {
 } {
   const [line = '', hash = ''] = Buffer.from(object).toString('utf8').split('\n')
   const value = parseJson(line)
-  const { cairn, id, encryption, cipher, chunker, createdAt } = value
+  const { cairn, id, encryption, cipher, chunker, createdAt, additionalFreeSpace = 0, storageQuota = 0 } = value
   if (typeof cairn === 'number' && cairn > FORMAT_VERSION) {
     throw new CairnError(
       'FORMAT_UNSUPPORTED',
@@ -53,6 +90,7 @@ export function decodeConfig(object: Uint8Array): {
     throw damaged()
   }
   if ((encryption === 'none') !== (cipher === 'none') || typeof createdAt !== 'string') throw damaged()
+  if (!isSize(additionalFreeSpace) || !isSize(storageQuota)) throw damaged()
   return {
     config: {
       id: repositoryId,
@@ -60,6 +98,7 @@ export function decodeConfig(object: Uint8Array): {
       cipher: cipher as CipherName,
       chunker: validateChunkerParams(chunker),
       createdAt,
+      settings: { additionalFreeSpace, storageQuota },
     },
     authenticate(key) {
       const want = Buffer.from(toHex(new ChunkHasher(key).hash(Buffer.from(line))))
@@ -67,6 +106,10 @@ export function decodeConfig(object: Uint8Array): {
       if (want.length !== found.length || !constantTimeEqual(want, found)) throw damaged()
     },
   }
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function damaged(cause?: unknown): CairnError {

@@ -271,6 +271,42 @@ describe('Repository.loadCommits()', () => {
     assert.equal((await repository.loadCommits()).length, 20)
   })
 
+  it('passes over damaged records when somebody wants to know, and only then', async () => {
+    const made = await newTestRepository()
+    const good = await commitChunks(made.repository, [Buffer.from('a')], 'good')
+    const bad = await commitChunks(made.repository, [Buffer.from('b')], 'bad')
+    const notAnObject = await WriteSession.open(made.repository)
+    await notAnObject.commit(1 as unknown as Record<string, unknown>)
+    await made.storage.put(`commits/${bad.session.id}`, Buffer.from('damaged'))
+    await made.repository.loadIndex()
+    await assert.rejects(made.repository.loadCommits(), { code: 'DATA_CORRUPT' })
+    const damaged: unknown[] = []
+    const commits = await made.repository.loadCommits({ onDamaged: ({ details }) => damaged.push(details['object']) })
+    assert.deepEqual(
+      commits.map(({ session }) => session),
+      [good.session.id],
+    )
+    assert.deepEqual(damaged.sort(), [`commits/${bad.session.id}`, `commits/${notAnObject.id}`].sort())
+  })
+
+  it('leaves out forgotten runs, whose chunks stay where they are', async () => {
+    const made = await newTestRepository()
+    const first = await commitChunks(made.repository, [Buffer.from('a')], 'first')
+    const second = await commitChunks(made.repository, [Buffer.from('b')], 'second')
+    await made.repository.forget(first.session.id)
+    await made.repository.forget(first.session.id)
+    assert.equal((await made.storage.get(`forgotten/${first.session.id}`)).length, 0)
+    const repository = await reopen(made)
+    await repository.loadIndex()
+    assert.deepEqual(
+      (await repository.loadCommits()).map(({ session }) => session),
+      [second.session.id],
+    )
+    assert.equal(Buffer.from(await repository.readChunk(first.ids[0] as Uint8Array)).toString(), 'a')
+    const { session } = await commitChunks(repository, [Buffer.from('a')])
+    assert.equal(session.packs.length, 0)
+  })
+
   it('refuses a record under the name of another run', async () => {
     const made = await newTestRepository()
     const { session } = await commitChunks(made.repository, [])

@@ -14,17 +14,42 @@ import { randomBytes } from '../codec/random.ts'
 import { type ChunkerParams, DEFAULT_CHUNKER_PARAMS } from '../chunker/params.ts'
 import { probePutIfAbsent } from '../storage/put-if-absent-probe.ts'
 import type { Storage } from '../storage/storage.ts'
-import { CONFIG_KEY, type EncryptionMode, type RepositoryConfig, decodeConfig, encodeConfig } from './config.ts'
+import {
+  CONFIG_KEY,
+  DEFAULT_SETTINGS,
+  type EncryptionMode,
+  type RepositoryConfig,
+  type RepositorySettings,
+  changeSettings,
+  decodeConfig,
+  encodeConfig,
+} from './config.ts'
+import { type ChunkAddress, addressIn } from './chunk-address.ts'
 import { type ChunkTable } from './chunk-table.ts'
-import { type LoadedIndex, loadIndex } from './index/load-index.ts'
+import { type Adoption, loadIndexAndAdopt } from './index/adoption.ts'
+import { findCopies } from './index/find-copies.ts'
+import { type DamageListener, type LoadOptions, type LoadedIndex, loadIndex, passOver } from './index/load-index.ts'
 import { type WrapOptions, wrapMasterKey } from './key-slot.ts'
 import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
-import { FORMAT_VERSION, openObject } from './sealed-object.ts'
+import { packKey } from './pack/pack-format.ts'
+import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
+import { commitKey, forgottenKey } from './sessions/open-session.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
 export { FORMAT_VERSION }
-export type { EncryptionMode, KeyFiles, LoadedIndex, RepositoryConfig, UnlockOptions }
+export { packKey, passOver }
+export type {
+  ChunkAddress,
+  DamageListener,
+  EncryptionMode,
+  KeyFiles,
+  LoadOptions,
+  LoadedIndex,
+  RepositoryConfig,
+  RepositorySettings,
+  UnlockOptions,
+}
 
 export interface CreateRepositoryOptions extends WrapOptions {
   readonly encryption: EncryptionMode
@@ -41,17 +66,6 @@ export interface CommitRecord {
   readonly value: Readonly<Record<string, unknown>>
 }
 
-/** Where the sealed segment of a chunk lies, and the chunk in it. */
-export interface ChunkAddress {
-  /** Storage key of the pack, and its name for messages. */
-  readonly packKey: string
-  readonly pack: string
-  readonly header: Uint8Array
-  readonly segmentOffset: number
-  readonly segmentBytes: number
-  readonly position: number
-}
-
 /** First parts of all keys a repository uses: what an existing one has at its top. */
 export const TOP_LEVEL_NAMES = [
   CONFIG_KEY,
@@ -61,17 +75,13 @@ export const TOP_LEVEL_NAMES = [
   'packs',
   'index',
   'commits',
+  'forgotten',
   'condemned',
   'probe',
 ] as const
 
 /** Decoded segments kept for the next chunk; trees are read in the order they were written, so a few are enough. */
 const CACHED_SEGMENTS = 24
-
-/** Storage key of a pack: fanned out by the first two digits, as file systems like it. */
-export function packKey(pack: string): string {
-  return `packs/${pack.slice(0, 2)}/${pack}`
-}
 
 /** Keys that an interrupted init may leave behind; without a config they are worth nothing, and nothing is in their way. */
 const LEFTOVERS = ['probe/', 'keys/']
@@ -98,6 +108,7 @@ export async function createRepository(storage: Storage, options: CreateReposito
     cipher: encrypted ? 'aes-256-gcm' : 'none',
     chunker: options.chunker ?? DEFAULT_CHUNKER_PARAMS,
     createdAt: new Date((options.clock ?? systemClock).now()).toISOString(),
+    settings: DEFAULT_SETTINGS,
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
 
@@ -168,6 +179,8 @@ export class Repository {
   readonly config: RepositoryConfig
   readonly keys: RepositoryKeys
   #index: LoadedIndex | undefined
+  /** Further copies of chunks, looked for when one could not be read. */
+  #copies: Promise<ReadonlyMap<string, readonly ChunkAddress[]>> | undefined
   readonly #segments = new Map<string, Promise<Segment>>()
   readonly #reader: SegmentReader
 
@@ -193,24 +206,80 @@ export class Repository {
     return this.index.table
   }
 
-  /** Reads the index of all committed runs, replacing what was loaded before. */
-  async loadIndex(options: AbortOptions = {}): Promise<void> {
-    this.#index = await loadIndex(this.storage, this.keys, options)
+  /**
+   * Reads the index of all committed runs, replacing what was loaded before.
+   *
+   * @throws {CairnError} `DATA_CORRUPT` naming a damaged index object, unless `onDamaged` takes it; its chunks are then unknown
+   */
+  async loadIndex(options: LoadOptions = {}): Promise<void> {
+    this.#setIndex(await loadIndex(this.storage, this.keys, options))
+  }
+
+  /** `loadIndex` for a `WriteSession`, which names what it adopts; see `loadIndexAndAdopt`. */
+  async loadIndexAndAdopt(session: SessionId, options: LoadOptions = {}): Promise<Adoption> {
+    const { index, adoption } = await loadIndexAndAdopt(this.storage, this.keys, session, options)
+    this.#setIndex(index)
+    return adoption
+  }
+
+  #setIndex(index: LoadedIndex): void {
+    this.#index = index
+    this.#copies = undefined
     this.#segments.clear()
   }
 
-  /** The records of all committed runs that `loadIndex` found, in no particular order. */
-  async loadCommits(options: AbortOptions = {}): Promise<CommitRecord[]> {
-    return Promise.all(this.index.commits.map((session) => this.loadCommit(session, options)))
+  /**
+   * The records of all committed runs that `loadIndex` found and that are not forgotten, in no particular order.
+   *
+   * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
+   */
+  async loadCommits(options: LoadOptions = {}): Promise<CommitRecord[]> {
+    const forgotten = new Set<string>()
+    for await (const { key } of this.storage.list('forgotten/', options)) forgotten.add(key)
+    const sessions = this.index.commits.filter((session) => !forgotten.has(forgottenKey(session)))
+    const records = await Promise.all(
+      sessions.map(async (session) => {
+        const key = commitKey(session)
+        const object = await this.storage.get(key, undefined, options)
+        return passOver(options.onDamaged, key, () => this.#openCommit(session, object))
+      }),
+    )
+    return records.filter((record) => record !== undefined)
   }
 
   /** @throws {CairnError} `DATA_CORRUPT` naming the object when it is not what its run committed */
   async loadCommit(session: SessionId, options: AbortOptions = {}): Promise<CommitRecord> {
-    const key = `commits/${session}`
-    const plain = openObject('commit', this.keys, key, await this.storage.get(key, undefined, options))
-    const value: unknown = JSON.parse(plain.toString('utf8'))
-    if (typeof value === 'object' && value !== null) return { session, value: value as Record<string, unknown> }
-    throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it does not hold a commit record`)
+    return this.#openCommit(session, await this.storage.get(commitKey(session), undefined, options))
+  }
+
+  #openCommit(session: SessionId, object: Uint8Array): CommitRecord {
+    const key = commitKey(session)
+    return { session, value: parseObject(openObject('commit', this.keys, key, object), key) }
+  }
+
+  /**
+   * Hides a committed run's snapshot for good, and gives back its name. Its chunks stay until space is reclaimed, and its index
+   * objects count as before: later runs may rely on them.
+   */
+  async forget(session: SessionId, options: AbortOptions = {}): Promise<void> {
+    await this.storage.put(forgottenKey(session), new Uint8Array(), options)
+  }
+
+  /**
+   * Changes settings for all runs that open the repository from now on, and returns what they are then.
+   *
+   * The object is read again just before it is replaced, and once more after: when another process changed it meanwhile, its
+   * changes are kept and this one is made again. Only two that replace it within the same moment can lose one of two changes.
+   */
+  async changeSettings(changes: Partial<RepositorySettings>, options: AbortOptions = {}): Promise<RepositorySettings> {
+    const { storage, keys } = this
+    for (;;) {
+      const found = Buffer.from(await storage.get(CONFIG_KEY, undefined, options))
+      const changed = changeSettings(found, keys.config, changes)
+      if (changed.equals(found)) return decodeConfig(found).config.settings
+      if (found.equals(await storage.get(CONFIG_KEY, undefined, options)))
+        await storage.put(CONFIG_KEY, changed, options)
+    }
   }
 
   /** Where a chunk lies; `undefined` when no committed run stored it. */
@@ -218,8 +287,7 @@ export class Repository {
     const found = this.table.find(id)
     const pack = found && this.index.packs[found.pack]
     if (!pack) return undefined
-    const { segmentOffset, segmentBytes, position } = found
-    return { packKey: packKey(pack.id), pack: pack.id, header: pack.header, segmentOffset, segmentBytes, position }
+    return addressIn(pack, found)
   }
 
   /**
@@ -232,8 +300,36 @@ export class Repository {
     if (!address) {
       throw new CairnError('NOT_FOUND', `Cannot read chunk ${toHex(id)}: no index of ${this.storage.location} lists it`)
     }
-    const segment = await this.#segment(address, options)
-    return this.#reader.verify(chunkAt(segment, address.position), id, address.pack)
+    try {
+      return await this.#readAt(address, id, options)
+    } catch (error) {
+      if (!isCairnError(error, 'DATA_CORRUPT')) throw error
+      for (const copy of await this.otherAddressesOf(id, options)) {
+        const chunk = await this.#readAt(copy, id, options).catch((failure: unknown) => {
+          if (!isCairnError(failure, 'DATA_CORRUPT')) throw failure
+          return undefined
+        })
+        if (chunk) return chunk
+      }
+      throw error
+    }
+  }
+
+  /**
+   * Further places where a chunk lies, besides `addressOf`: runs at the same time store the same chunks. Few chunks have any. The
+   * index in memory knows one place a chunk, so the first call reads the index again.
+   */
+  async otherAddressesOf(id: Uint8Array, options: AbortOptions = {}): Promise<readonly ChunkAddress[]> {
+    this.#copies ??= findCopies(this.storage, this.keys, (chunk) => this.addressOf(chunk), options)
+    const found = this.#copies
+    found.catch(() => {
+      if (this.#copies === found) this.#copies = undefined // the next one tries again
+    })
+    return (await found).get(toHex(id)) ?? []
+  }
+
+  async #readAt(address: ChunkAddress, id: Uint8Array, options: AbortOptions): Promise<Uint8Array> {
+    return this.#reader.verify(chunkAt(await this.#segment(address, options), address.position), id, address.pack)
   }
 
   /** Fetches and decodes a segment, or takes it from the few used last. */

@@ -83,6 +83,20 @@ export function openObject(kind: ObjectKind, keys: RepositoryKeys, context: stri
   return aead.open(0, associatedData(header, context), object.subarray(HEADER_BYTES), context)
 }
 
+/** The JSON object in an opened object. @throws {CairnError} `DATA_CORRUPT` naming `what` when it is nothing of the kind */
+export function parseObject(plaintext: Buffer, what: string): Record<string, unknown> {
+  const damaged = (cause?: unknown): CairnError =>
+    new CairnError('DATA_CORRUPT', `Cannot read ${what}: it does not hold a JSON object`, { cause })
+  let value: unknown
+  try {
+    value = JSON.parse(plaintext.toString('utf8'))
+  } catch (error) {
+    throw damaged(error)
+  }
+  if (typeof value !== 'object' || value === null) throw damaged()
+  return value as Record<string, unknown>
+}
+
 function associatedData(header: Uint8Array, context: string): Buffer {
   return Buffer.concat([header, Buffer.from(context)])
 }

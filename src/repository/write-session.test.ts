@@ -98,6 +98,7 @@ describe('WriteSession', () => {
         'get keys',
         'put sessions',
         'list condemned',
+        'list sessions',
         'list commits',
         'list index',
         'get index',

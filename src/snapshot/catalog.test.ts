@@ -26,6 +26,19 @@ describe('loadSnapshots()', () => {
       ['d', 'c', 'a', 'b'],
     )
   })
+
+  it('ends at a record that makes no sense, or passes it over and tells', async () => {
+    const [good, bad] = [snapshot('a'), snapshot('b')]
+    const records = [
+      { session: bad.id, value: { snapshot: { ...(encodeSnapshot(bad)['snapshot'] as object), name: 1 } } },
+      { session: good.id, value: encodeSnapshot(good) },
+    ]
+    const repository = { loadCommits: async () => records }
+    await assert.rejects(loadSnapshots(repository), { code: 'DATA_CORRUPT' })
+    const damaged: unknown[] = []
+    const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })
+    assert.deepEqual([loaded.map(({ id }) => id), damaged], [[good.id], [`commits/${bad.id}`]])
+  })
 })
 
 describe('findSnapshot()', () => {
@@ -64,6 +77,29 @@ describe('findSnapshot()', () => {
       assert.throws(() => find(wanted), { code: 'NOT_FOUND', message: /no name or id matches/ }, wanted)
     for (const wanted of ['latest', 'x', 'abcd'])
       assert.throws(() => findSnapshot([], wanted), { code: 'NOT_FOUND', message: /none yet/ })
+  })
+})
+
+/** The latest snapshot, and the parent for a run of `/` on `host`. */
+function found(...snapshots: Snapshot[]): (string | undefined)[] {
+  return [findSnapshot(snapshots, 'latest').id[0], findParent(snapshots, 'host', ['/'])?.id[0]]
+}
+
+describe('a checkpoint', () => {
+  const [one, two, three] = [snapshot('1'), snapshot('2', { checkpoint: true }), snapshot('3', { checkpoint: true })]
+
+  it('is the latest snapshot, or a parent, only where there is nothing else', () => {
+    assert.deepEqual(found(one, two, three), ['1', '1'])
+    assert.deepEqual(found(two, one, three), ['1', '1'])
+    assert.deepEqual(found(two, three), ['3', '3'])
+    const elsewhere = { ...one, hostname: 'elsewhere' }
+    assert.deepEqual(found(elsewhere, two, three), ['1', '3'])
+  })
+
+  it('is found by its name and its id', () => {
+    const named = { ...two, name: 'on the way' }
+    assert.equal(findSnapshot([one, named], 'on the way'), named)
+    assert.equal(findSnapshot([one, named], '20000'), named)
   })
 })
 

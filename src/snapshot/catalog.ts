@@ -1,26 +1,33 @@
-import type { AbortOptions } from '../base/abort.ts'
 import { CairnError } from '../base/errors.ts'
 import { toRawName } from '../base/raw-name.ts'
-import type { Repository } from '../repository/repository.ts'
+import { type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
 
-/** All committed snapshots, oldest first. Needs the index loaded. */
+/**
+ * All committed snapshots but the forgotten ones, oldest first. Needs the index loaded.
+ *
+ * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
+ */
 export async function loadSnapshots(
   repository: Pick<Repository, 'loadCommits'>,
-  options: AbortOptions = {},
+  options: LoadOptions = {},
 ): Promise<Snapshot[]> {
   const records = await repository.loadCommits(options)
-  const snapshots = records.map(decodeSnapshot).filter((snapshot) => snapshot !== undefined)
+  const snapshots = records
+    .map((record) => passOver(options.onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
+    .filter((snapshot) => snapshot !== undefined)
   return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
 }
 
 /**
- * The snapshot a user means by `latest`, a name, or at least four digits of an id; names win over ids.
+ * The snapshot a user means by `latest`, a name, or at least four digits of an id; names win over ids. A checkpoint is the latest
+ * only where there is nothing else.
  *
  * @throws {CairnError} `NOT_FOUND` when there is none, `INVALID_ARGUMENT` when several ids begin so
  */
 export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
-  const named = wanted === 'latest' ? snapshots.at(-1) : snapshots.findLast((snapshot) => snapshot.name === wanted)
+  const named =
+    wanted === 'latest' ? latestSnapshot(snapshots) : snapshots.findLast((snapshot) => snapshot.name === wanted)
   if (named) return named
   const matches = /^[0-9a-f]{4,32}$/.test(wanted) ? snapshots.filter((snapshot) => snapshot.id.startsWith(wanted)) : []
   if (matches.length > 1) {
@@ -38,14 +45,24 @@ export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Sn
   )
 }
 
-/** The newest snapshot of the same paths on the same host: what a new one is compared with. */
+/** The newest that is no checkpoint; only where all are, the newest of them. */
+export function latestSnapshot(snapshots: readonly Snapshot[]): Snapshot | undefined {
+  return snapshots.findLast((snapshot) => !snapshot.checkpoint) ?? snapshots.at(-1)
+}
+
+/**
+ * The latest snapshot of the same paths on the same host: what a new one is compared with. A checkpoint is worse than an older
+ * snapshot that is whole: what it lacks would count as new.
+ */
 export function findParent(
   snapshots: readonly Snapshot[],
   hostname: string,
   paths: readonly string[],
 ): Snapshot | undefined {
   const key = pathsKey(paths)
-  return snapshots.findLast((snapshot) => snapshot.hostname === hostname && pathsKey(snapshot.paths) === key)
+  return latestSnapshot(
+    snapshots.filter((snapshot) => snapshot.hostname === hostname && pathsKey(snapshot.paths) === key),
+  )
 }
 
 /** By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined before or after decoding. */

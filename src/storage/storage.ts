@@ -74,6 +74,17 @@ export interface Storage {
   /** Deletes the object durably. Deleting an absent key succeeds, so that an interrupted run can be repeated. */
   delete(key: string, options?: AbortOptions): Promise<void>
 
+  /**
+   * Resolves when these objects, which were listed, survive power loss. For objects of another process only: `put` lets them be
+   * seen a moment before it resolves, and that process may have died in between. Absent where what can be listed is durable.
+   *
+   * @throws {CairnError} as `put`; one that has gone meanwhile is no error
+   */
+  persist?(keys: readonly string[], options?: AbortOptions): Promise<void>
+
+  /** Bytes that this user may still store, or `undefined` where nobody knows; absent where nobody ever does. */
+  freeBytes?(options?: AbortOptions): Promise<number | undefined>
+
   /** Lets go of connections and temporary files. Calls after it are a programming error. */
   close(): Promise<void>
 }

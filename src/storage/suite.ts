@@ -336,6 +336,19 @@ const TESTS: Record<string, (storage: Storage) => Promise<void>> = {
     assert.equal(textOf(await storage.get('data/ab')), 'x')
   },
 
+  'persist(), where there is one, takes any keys, also of objects that have gone': async (storage) => {
+    await storage.put('packs/ab/abcd', bytesOf('x'))
+    await storage.put('config', bytesOf('y'))
+    await storage.persist?.(['packs/ab/abcd', 'packs/ab/none', 'none/x', 'config'])
+    await storage.persist?.([])
+    assert.equal(textOf(await storage.get('packs/ab/abcd')), 'x')
+  },
+
+  'freeBytes(), where there is one, is a number of bytes or unknown': async (storage) => {
+    const free = await storage.freeBytes?.()
+    assert.ok(free === undefined || (Number.isSafeInteger(free) && free >= 0), `${free}`)
+  },
+
   'many new folders can be filled at once': async (storage) => {
     const keys = Array.from({ length: 64 }, (_, i) => `packs/${i % 4}a/${i}`)
     await Promise.all(keys.map((key) => storage.put(key, bytesOf(key))))

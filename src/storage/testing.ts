@@ -2,9 +2,9 @@ import type { AbortOptions } from '../base/abort.ts'
 import { CairnError } from '../base/errors.ts'
 import type { ByteRange, Storage, StoredObject } from './storage.ts'
 
-export type OperationKind = 'get' | 'put' | 'putIfAbsent' | 'list' | 'delete'
+export type OperationKind = 'get' | 'put' | 'putIfAbsent' | 'list' | 'delete' | 'persist'
 
-/** One call that reached a `FaultyStorage`; `key` is the prefix of a `list`. */
+/** One call that reached a `FaultyStorage`; `key` is the prefix of a `list`, and all keys of a `persist`. */
 export interface Operation {
   readonly kind: OperationKind
   readonly key: string
@@ -136,6 +136,14 @@ export class FaultyStorage implements Storage {
     return this.#run({ kind: 'delete', key }, () => this.#inner.delete(key, options))
   }
 
+  async persist(keys: readonly string[], options?: AbortOptions): Promise<void> {
+    return this.#run({ kind: 'persist', key: keys.join(' ') }, async () => this.#inner.persist?.(keys, options))
+  }
+
+  async freeBytes(options?: AbortOptions): Promise<number | undefined> {
+    return this.#inner.freeBytes?.(options)
+  }
+
   async close(): Promise<void> {
     await this.#inner.close()
   }
@@ -169,7 +177,7 @@ export class FaultyStorage implements Storage {
 }
 
 function isMutation(kind: OperationKind): boolean {
-  return kind !== 'get' && kind !== 'list'
+  return kind === 'put' || kind === 'putIfAbsent' || kind === 'delete'
 }
 
 function matches(operation: Operation, { kind, prefix = '' }: OperationFilter): boolean {

@@ -74,6 +74,7 @@ const UNEXPECTED: Operations = {
   list: unexpected('list'),
   extract: unexpected('extract'),
   info: unexpected('info'),
+  config: unexpected('config'),
   diff: unexpected('diff'),
   check: unexpected('check'),
 }
@@ -112,6 +113,7 @@ export function aSnapshot(changes: Partial<SnapshotInfo> = {}): SnapshotInfo {
     comment: '',
     tags: [],
     incomplete: false,
+    checkpoint: false,
     programVersion: '1.2.3',
     tree: 'ab'.repeat(32),
     commandLine: ['cairn', 'create', 'repo::monday', '/home/ann'],

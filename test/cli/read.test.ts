@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { describe, it } from 'node:test'
+import { CairnError } from '../../src/base/errors.ts'
 import type { Operations } from '../../src/cli/world.ts'
 import type { DiffChange } from '../../src/operations/diff.ts'
 import type { RepositoryInfo } from '../../src/operations/info.ts'
+import type { RepositoryAccess } from '../../src/operations/repository-access.ts'
 import type { EntryInfo, SnapshotInfo } from '../../src/operations/snapshot-info.ts'
 import { anEntry, aSnapshot, CapturedStream, jsonLines, runCli, SOME_TOTALS } from './harness.ts'
 
@@ -51,6 +53,20 @@ describe('list', () => {
       `monday                               Sat, 2026-11-21 13:44:05 [0123456789abcdef0123456789abcdef]
 日本\\x1b[31m                         Mon, 2026-11-23 00:30:00 [${'fe'.repeat(16)}] (incomplete)
 `,
+    )
+  })
+
+  it('marks checkpoints', async () => {
+    const checkpoint = aSnapshot({ name: 'on the way', checkpoint: true, incomplete: true })
+    const operations = reading({ snapshots: [aSnapshot(), checkpoint] })
+    const { stdout } = await runCli(['list', '/mnt/r'], { operations })
+    const [first, second] = stdout.split('\n')
+    assert.doesNotMatch(first ?? '', /checkpoint/)
+    assert.match(second ?? '', /^on the way .* \(checkpoint\) \(incomplete\)$/)
+    const { stdout: json } = await runCli(['list', '/mnt/r', '--json'], { operations })
+    assert.deepEqual(
+      (JSON.parse(json) as Record<string, unknown>[]).map((snapshot) => snapshot['checkpoint']),
+      [false, true],
     )
   })
 
@@ -182,6 +198,13 @@ describe('info', () => {
     }),
   }
 
+  const checkpoint: Partial<Operations> = {
+    info: async () => ({
+      repositoryInfo: async () => repository,
+      snapshotInfo: async () => ({ snapshot: aSnapshot({ checkpoint: true }), repository }),
+    }),
+  }
+
   it('shows a repository', async () => {
     const { stdout } = await runCli(['info', '/mnt/r'], { operations })
     assert.match(stdout, /^Encrypted: Yes \(keyfile, aes-256-gcm\)$/m)
@@ -196,6 +219,11 @@ describe('info', () => {
     assert.match(stdout, /^Duration: 2.50 seconds$/m)
     assert.match(stdout, /^Command line: cairn create repo::monday \/home\/ann$/m)
     assert.match(stdout, /^This archive: /m)
+  })
+
+  it('says of a checkpoint that it is none of the whole', async () => {
+    const { stdout } = await runCli(['info', 'r::a'], { operations: checkpoint })
+    assert.match(stdout, /^Complete: No, a checkpoint: it ends where its run was$/m)
   })
 
   it('prints one JSON document', async () => {
@@ -293,5 +321,82 @@ T                        d [drwxr-xr-x -> lrwxrwxrwx]
     const stdout = new CapturedStream(80)
     await runCli(['diff', 'r::a', 'b'], { operations: reading({ changes }), stdout })
     assert.ok(stdout.captured.startsWith('\u001B[32m+\u001B[39m '))
+  })
+})
+
+describe('a damaged repository', () => {
+  const KEYS = [`commits/${'ab'.repeat(16)}`, `index/${'cd'.repeat(16)}-0-${'ef'.repeat(32)}`]
+
+  /** Tells of damage on the way, and goes on with `show`. */
+  function damaged(access: RepositoryAccess): void {
+    for (const object of [...KEYS, ...KEYS])
+      access.onDamaged?.(new CairnError('DATA_CORRUPT', `Cannot read ${object}: it is rotten`, { details: { object } }))
+  }
+
+  const operations: Partial<Operations> = {
+    list: async () => ({
+      listSnapshots: async (access) => {
+        damaged(access)
+        return { repositoryId: '12'.repeat(16), encryption: 'none', snapshots: [aSnapshot()] }
+      },
+      listEntries: async (access, snapshot) => {
+        damaged(access)
+        throw new CairnError(snapshot === 'gone' ? 'NOT_FOUND' : 'STORAGE_DENIED', `Cannot find '${snapshot}'`)
+      },
+    }),
+    diff: async () => ({
+      diffSnapshots: async (access) => {
+        damaged(access)
+        return { before: aSnapshot(), after: aSnapshot() }
+      },
+    }),
+  }
+
+  it('is shown as far as it can be read; then everything damaged is named', async () => {
+    for (const command of [
+      ['list', 'r'],
+      ['diff', 'r::a', 'b'],
+    ]) {
+      const { stdout, stderr, exitCode } = await runCli(command, { operations })
+      assert.match(stdout, /^monday |No differences/)
+      assert.equal(exitCode, 65)
+      const lines = stderr.trimEnd().split('\n')
+      assert.deepEqual(
+        lines.slice(0, -1),
+        KEYS.map((key) => `cairn: warning: Cannot read ${key}: it is rotten`),
+      )
+      assert.match(
+        lines.at(-1) ?? '',
+        /^cairn: error: Cannot show all of r: 2 objects of the repository cannot be read \(/,
+      )
+      for (const key of KEYS) assert.ok(lines.at(-1)?.includes(key))
+    }
+  })
+
+  it('has an error line for each object with --json', async () => {
+    const { stdout, stderr, exitCode } = await runCli(['list', 'r', '--json'], { operations })
+    assert.equal((JSON.parse(stdout) as unknown[]).length, 1)
+    assert.equal(exitCode, 65)
+    const lines = jsonLines(stderr)
+    assert.deepEqual(
+      lines.slice(0, -1),
+      KEYS.map((item) => ({
+        message_type: 'error',
+        error: { message: `Cannot read ${item}: it is rotten` },
+        during: 'read',
+        item,
+        code: 'DATA_CORRUPT',
+      })),
+    )
+    assert.deepEqual([lines.at(-1)?.['message_type'], lines.at(-1)?.['code']], ['exit_error', 65])
+  })
+
+  it('may be why something is not found, and is no excuse for anything else', async () => {
+    const gone = await runCli(['list', 'r::gone'], { operations })
+    assert.equal(gone.exitCode, 65)
+    assert.match(gone.stderr, /error: Cannot find 'gone': 2 objects of the repository cannot be read/)
+    const denied = await runCli(['list', 'r::other'], { operations })
+    assert.equal(denied.exitCode, 1)
+    assert.match(denied.stderr, /error: Cannot find 'other';/)
   })
 })

@@ -31,6 +31,7 @@ export function snapshotJson(snapshot: SnapshotInfo): Record<string, unknown> {
     name: snapshot.name,
     comment: snapshot.comment,
     incomplete: snapshot.incomplete,
+    checkpoint: snapshot.checkpoint,
     ...rawFields('command_line', snapshot.commandLine),
     id: snapshot.id,
     short_id: snapshot.id.slice(0, 8),

@@ -108,6 +108,57 @@ describe('loadIndex()', () => {
     })
   })
 
+  it('passes over a damaged index object when somebody wants to know, and only then', async () => {
+    const storage = await storageWith({ good: ['one'], bad: ['two'], worse: ['three'] })
+    const keys = (await Array.fromAsync(storage.list('index/'), ({ key }) => key)).filter(
+      (key) => !key.includes(sessionOf('good')),
+    )
+    for (const key of keys) await storage.put(key, Buffer.from('damaged'))
+    const damaged: unknown[] = []
+    const { table, commits } = await loadIndex(storage, KEYS, {
+      onDamaged: ({ code, details }) => damaged.push([code, details['object']]),
+    })
+    assert.equal(table.size, 1)
+    assert.equal(commits.length, 3)
+    assert.deepEqual(damaged.sort(), keys.map((key) => ['DATA_CORRUPT', key]).sort())
+  })
+
+  it('passes over an index object whose table makes no sense', async () => {
+    const storage = await storageWith({ good: ['one'], bad: ['two'] })
+    const tables = { ...packOf('bad', ['two']), table: Buffer.from('ffff', 'hex') }
+    const { key, object } = encodeIndex(KEYS, sessionOf('bad'), 1, [packOf('other', ['three']), tables])
+    await storage.put(key, object)
+    const damaged: unknown[] = []
+    const onDamaged = ({ details }: { details: Readonly<Record<string, unknown>> }): void =>
+      void damaged.push(details['object'])
+    assert.equal((await loadIndex(storage, KEYS, { onDamaged })).table.size, 2)
+    assert.deepEqual(damaged, [key])
+    await assert.rejects(loadIndex(storage, KEYS, {}), { code: 'DATA_CORRUPT' })
+  })
+
+  it('ends at an index object of a newer version, whoever listens', async () => {
+    const storage = await storageWith({ newer: ['one'] })
+    const [{ key }] = (await Array.fromAsync(storage.list('index/'))) as [StoredObject, ...StoredObject[]]
+    const object = await storage.get(key)
+    object[5] = 2
+    await storage.put(key, object)
+    await assert.rejects(loadIndex(storage, KEYS, { onDamaged: () => undefined }), { code: 'FORMAT_UNSUPPORTED' })
+  })
+
+  it('knows a pack once that several runs name', async () => {
+    const storage = await storageWith({ a: ['one'] })
+    const { key, object } = encodeIndex(KEYS, sessionOf('b'), 0, [packOf('a', ['one']), packOf('b', ['two'])])
+    await storage.put(key, object)
+    await storage.put(`commits/${sessionOf('b')}`, Buffer.from('committed'))
+    const { packs, table } = await loadIndex(storage, KEYS, {})
+    assert.deepEqual([packs.length, table.size], [2, 2])
+    for (const [chunk, pack] of [
+      ['one', 'a'],
+      ['two', 'b'],
+    ] as const)
+      assert.equal(packs[table.find(idOf(chunk))?.pack ?? -1]?.id, toHex(idOf(pack)))
+  })
+
   it('leaves out objects that are not named like one of its own', async () => {
     const storage = await storageWith({ committed: ['one'] })
     for (const key of ['index/foreign', 'commits/foreign', `commits/${'g'.repeat(32)}`])

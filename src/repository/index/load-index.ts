@@ -1,11 +1,12 @@
 import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
 import { CairnError, isCairnError } from '../../base/errors.ts'
-import { CHUNK_ID_BYTES, type SessionId, asSessionId } from '../../base/ids.ts'
+import { CHUNK_ID_BYTES, type SessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { type SegmentRecord, readPackTable } from '../pack/pack-format.ts'
 import { ChunkTable } from '../chunk-table.ts'
-import { type IndexedPack, decodeIndex, parseIndexKey } from './index-object.ts'
+import { type IndexedPack, decodeIndex } from './index-object.ts'
+import { type IndexObject, type StoredIndex, readStoredIndex, refuseCondemned } from './read-index.ts'
 
 /** A pack as kept in memory; its number is its place in `LoadedIndex.packs`. */
 export interface KnownPack {
@@ -20,13 +21,22 @@ export interface KnownPack {
 /** What the store's index said at one moment. */
 export interface LoadedIndex {
   readonly table: ChunkTable
+  /** Each once, however many index objects name it. */
   readonly packs: readonly KnownPack[]
   /** Runs that have committed, and whose index is wholly here. */
   readonly commits: readonly SessionId[]
 }
 
-/** Index objects read at the same time; each is at most a few MiB. */
-const PARALLEL_READS = 8
+/**
+ * Is told of an object that is damaged, and passed over for it: `DATA_CORRUPT`, with the object's key in `details.object`.
+ */
+export type DamageListener = (error: CairnError) => void
+
+export interface LoadOptions extends AbortOptions {
+  /** Without it, a damaged object ends the operation. */
+  readonly onDamaged?: DamageListener | undefined
+}
+
 /** Room for what a small run adds, so that most runs never grow the table. */
 const SPARE_CHUNKS = 1 << 13
 
@@ -34,98 +44,78 @@ const SPARE_CHUNKS = 1 << 13
  * Step W2 of docs/concurrency.md: reads condemned, then the index, then commits, in this order. An index object counts only if
  * its run has committed; otherwise a late upload of an aborted run could announce packs that were reclaimed.
  *
- * @throws {CairnError} `DATA_CORRUPT` naming a damaged index object
+ * @throws {CairnError} `DATA_CORRUPT` naming a damaged index object, unless `onDamaged` takes it
  */
-export async function loadIndex(storage: Storage, keys: RepositoryKeys, options: AbortOptions): Promise<LoadedIndex> {
-  for await (const { key } of storage.list('condemned/', options)) {
-    throw new CairnError(
-      'FORMAT_UNSUPPORTED',
-      `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`,
-    )
-  }
-  // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
-  // the next load. What had committed before the listing began had all its index objects on the store.
-  const before = await listCommits(storage, options)
-  const objects = await readIndexObjects(storage, options)
-  const commits = await listCommits(storage, options)
+export async function loadIndex(storage: Storage, keys: RepositoryKeys, options: LoadOptions): Promise<LoadedIndex> {
+  await refuseCondemned(storage, options)
+  const stored = await readStoredIndex(storage, options)
+  return fillTable(effectivePacks(stored, keys, options), stored.commits)
+}
 
-  const effective: IndexedPack[] = []
-  for (const { key, session, object } of objects) {
+/** The packs that count: those named by index objects of committed runs, each once, by id. */
+export function effectivePacks(
+  { objects, registers }: StoredIndex,
+  keys: RepositoryKeys,
+  options: LoadOptions,
+): Map<string, MeasuredPack> {
+  const packs = new Map<string, MeasuredPack>()
+  for (const object of objects) {
+    if (registers.get(object.session) !== 'committed') continue
     throwIfAborted(options.signal)
-    if (commits.has(session)) effective.push(...decodeIndex(keys, key, object))
+    const named = passOver(options.onDamaged, object.key, () => measuredPacks(keys, object))
+    for (const pack of named ?? []) if (!packs.has(pack.indexed.id)) packs.set(pack.indexed.id, pack)
   }
-  return { ...fillTable(effective), commits: [...commits].filter((session) => before.has(session)) }
+  return packs
 }
 
-async function listCommits(storage: Storage, options: AbortOptions): Promise<Set<SessionId>> {
-  const commits = new Set<SessionId>()
-  for await (const { key, sizeBytes } of storage.list('commits/', options)) {
-    const session = asSessionId(key.slice('commits/'.length))
-    if (session && sizeBytes > 0) commits.add(session)
-  }
-  return commits
-}
-
-interface IndexObject {
-  readonly key: string
-  readonly session: SessionId
-  readonly object: Uint8Array
-}
-
-async function readIndexObjects(storage: Storage, options: AbortOptions): Promise<IndexObject[]> {
-  const names: { key: string; session: SessionId }[] = []
-  for await (const { key } of storage.list('index/', options)) {
-    const name = parseIndexKey(key)
-    if (name) names.push({ key, session: name.session })
-  }
-  const objects: IndexObject[] = []
-  const next = names[Symbol.iterator]()
-  const read = async (): Promise<void> => {
-    for (const { key, session } of next) {
-      try {
-        objects.push({ key, session, object: await storage.get(key, undefined, options) })
-      } catch (error) {
-        // Superseded since it was listed: what it said stands in a newer object, which a second look finds.
-        if (isCairnError(error, 'NOT_FOUND')) throw new IndexMoved()
-        throw error
-      }
-    }
-  }
+/** What `read` returns; `undefined` when it finds damage and there is somebody to tell. */
+export function passOver<T>(onDamaged: DamageListener | undefined, object: string, read: () => T): T | undefined {
   try {
-    await Promise.all(Array.from({ length: PARALLEL_READS }, read))
+    return read()
   } catch (error) {
-    if (error instanceof IndexMoved) return readIndexObjects(storage, options)
-    throw error
+    if (!onDamaged || !isCairnError(error, 'DATA_CORRUPT')) throw error
+    onDamaged(new CairnError('DATA_CORRUPT', error.message, { cause: error, details: { ...error.details, object } }))
+    return undefined
   }
-  return objects
 }
 
-class IndexMoved extends Error {}
+/** A pack as an index object names it, and what is in it. */
+export interface MeasuredPack {
+  readonly indexed: IndexedPack
+  readonly known: KnownPack
+}
 
-function fillTable(indexed: readonly IndexedPack[]): { table: ChunkTable; packs: KnownPack[] } {
+/** @throws {CairnError} `DATA_CORRUPT` when the object or one of its tables makes no sense */
+export function measuredPacks(keys: RepositoryKeys, { key, object }: IndexObject): MeasuredPack[] {
+  return decodeIndex(keys, key, object).map((indexed) => ({ indexed, known: countChunks(indexed) }))
+}
+
+/** The index in memory of these packs. */
+export function fillTable(measured: ReadonlyMap<string, MeasuredPack>, commits: readonly SessionId[]): LoadedIndex {
   // Counted, not estimated from the bytes: 16 ms for a million chunks, and 6 % less memory.
-  const chunks = indexed.reduce((sum, pack) => sum + countChunks(pack).chunks, 0)
-  const table = ChunkTable.create(chunks + SPARE_CHUNKS)
-  const packs: KnownPack[] = []
-  for (const pack of indexed) {
-    const number = packs.length
-    packs.push(
-      countChunks(pack, ({ ids, chunks, offset, sealedBytes }) => {
-        for (let i = 0; i < chunks; i++) table.add(ids, number, offset, sealedBytes, i, i * CHUNK_ID_BYTES)
-      }),
-    )
+  const packs = Array.from(measured.values(), ({ known }) => known)
+  const table = ChunkTable.create(packs.reduce((sum, pack) => sum + pack.chunks, SPARE_CHUNKS))
+  let number = 0
+  for (const { indexed } of measured.values()) {
+    for (const { ids, chunks, offset, sealedBytes } of segmentsOf(indexed))
+      for (let i = 0; i < chunks; i++) table.add(ids, number, offset, sealedBytes, i, i * CHUNK_ID_BYTES)
+    number++
   }
-  return { table, packs }
+  return { table, packs, commits }
 }
 
-/** What is kept of a pack in memory; `onSegment` gets each segment of its table on the way. */
-export function countChunks(pack: IndexedPack, onSegment?: (segment: SegmentRecord) => void): KnownPack {
+/** What is kept of a pack in memory. */
+export function countChunks(pack: IndexedPack): KnownPack {
   let chunks = 0
   let rawBytes = 0
-  for (const segment of readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)) {
-    onSegment?.(segment)
+  for (const segment of segmentsOf(pack)) {
     chunks += segment.chunks
     rawBytes += segment.rawBytes
   }
   return { id: pack.id, sizeBytes: pack.sizeBytes, header: Buffer.from(pack.header), chunks, rawBytes }
+}
+
+/** The segments of a pack, by its table. */
+export function segmentsOf(pack: IndexedPack): Generator<SegmentRecord> {
+  return readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)
 }

@@ -21,6 +21,11 @@ export const MAX_TABLE_BYTES = 2 * MAX_CHUNKS * (CHUNK_ID_BYTES + 4)
 /** The pack ends with the length of its sealed table. */
 export const TABLE_LENGTH_BYTES = 4
 
+/** Storage key of a pack: fanned out by the first two digits, as file systems like it. */
+export function packKey(pack: string): string {
+  return `packs/${pack.slice(0, 2)}/${pack}`
+}
+
 export interface SegmentRecord {
   /** Where the sealed segment begins in the pack. */
   readonly offset: number

@@ -58,6 +58,22 @@ describe('decodeSegment()', () => {
     )
   })
 
+  it('names the pack whose bytes do not decompress, or were compressed in a way it does not know', () => {
+    const noise = Buffer.alloc(40, 0xa5)
+    for (const [code, error] of [
+      [2, 'DATA_CORRUPT'],
+      [3, 'DATA_CORRUPT'],
+      [0, 'DATA_CORRUPT'],
+      [99, 'FORMAT_UNSUPPORTED'],
+    ] as const) {
+      const segment = Buffer.concat([encodeSegmentHead(code, [100]), noise])
+      assert.throws(() => decodeSegment(segment, 'pack ab at byte 48'), {
+        code: error,
+        message: /^Cannot read pack ab at byte 48: /,
+      })
+    }
+  })
+
   it('refuses lengths that would need absurd memory', () => {
     for (const lengths of [[2 ** 40], Array.from({ length: 200 }, () => 2 ** 20), [2 ** 52]]) {
       assert.throws(() => decodeSegment(Buffer.from(encodeSegmentHead(2, lengths)), 'pack ab at byte 48'), {

@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from '../../base/binary.ts'
+import { CairnError } from '../../base/errors.ts'
 import { decompress } from '../../codec/compression.ts'
 import { MAX_CHUNKS, MAX_PACK_BYTES } from './pack-format.ts'
 
@@ -37,7 +38,12 @@ export function decodeSegment(unsealed: Buffer, what: string): Segment {
   }
   // Bounds what a damaged segment can make the decoder allocate.
   if (end > MAX_PACK_BYTES) throw reader.corrupt(`its chunks have ${end} bytes`)
-  return { bytes: decompress(code, unsealed.subarray(reader.offset), end), ends }
+  try {
+    return { bytes: decompress(code, unsealed.subarray(reader.offset), end), ends }
+  } catch (error) {
+    if (!(error instanceof CairnError)) throw error
+    throw new CairnError(error.code, `Cannot read ${what}: ${error.message}`, { cause: error })
+  }
 }
 
 /** The chunk at this position of a segment, as a view; `undefined` when there is none. */

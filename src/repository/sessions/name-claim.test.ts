@@ -12,7 +12,15 @@ import { MemoryStorage } from '../../storage/memory/memory-storage.ts'
 import { FaultyStorage } from '../../storage/testing.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { claimName } from './name-claim.ts'
-import { SILENCE_MS, type SessionRecord, commitKey, encodeSession, ownSession, sessionKey } from './open-session.ts'
+import {
+  SILENCE_MS,
+  type SessionRecord,
+  commitKey,
+  encodeSession,
+  forgottenKey,
+  ownSession,
+  sessionKey,
+} from './open-session.ts'
 
 const KEYS = deriveRepositoryKeys(
   Uint8Array.from({ length: 32 }, (_, i) => i),
@@ -123,6 +131,39 @@ describe('claimName()', () => {
   })
 })
 
+describe('a claim', () => {
+  it('of a forgotten snapshot is passed over', async () => {
+    const storage = new MemoryStorage()
+    const first = await claimAnew(storage)
+    await commit(storage, first)
+    await assert.rejects(claimAnew(storage), TAKEN)
+    await storage.put(forgottenKey(first), new Uint8Array())
+    await commit(storage, await claimAnew(storage))
+    await assert.rejects(claimAnew(storage), TAKEN)
+  })
+
+  it('that is damaged stops nobody, whatever it holds', async () => {
+    for (const damaged of ['', 'x', 'f'.repeat(32), 'F'.repeat(32), 'f'.repeat(33), '\0'.repeat(32), '../../config']) {
+      const storage = new MemoryStorage()
+      await commit(storage, await claimAnew(storage))
+      const [claimed] = await Array.fromAsync(storage.list('names/'))
+      await storage.put(claimed?.key ?? '', Buffer.from(damaged))
+      await claimAnew(storage)
+      await assert.rejects(claimAnew(storage), TAKEN)
+    }
+  })
+
+  it('under a name that no run gives it is no claim', async () => {
+    const storage = new MemoryStorage()
+    await commit(storage, await claimAnew(storage))
+    const [claimed] = await Array.fromAsync(storage.list('names/'))
+    const prefix = (claimed?.key ?? '').slice(0, -1)
+    for (const number of ['0', '01', 'x', '9'.repeat(30), '1e3', '2-1'])
+      await storage.put(`${prefix}${number}`, Buffer.from('f'.repeat(32)))
+    await assert.rejects(claimAnew(storage), TAKEN)
+  })
+})
+
 describe('a run that holds a name', () => {
   it('is fenced when its process on this machine is gone', async () => {
     const storage = new MemoryStorage()
@@ -131,6 +172,7 @@ describe('a run that holds a name', () => {
     await claimAnew(storage)
     const register = await storage.get(commitKey(dead))
     assert.equal(register.length, 0)
+    await storage.get(sessionKey(dead)) // leads the next run to what it stored
     assert.equal(await commit(storage, dead), false)
     await assert.rejects(storage.get(sessionKey(dead)), { code: 'NOT_FOUND' })
   })

@@ -1,15 +1,20 @@
 import type { AbortOptions } from '../../base/abort.ts'
-import { CairnError, isCairnError } from '../../base/errors.ts'
+import { CairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId, toHex } from '../../base/ids.ts'
 import { ChunkHasher } from '../../codec/hash.ts'
-import type { Storage, StoredObject } from '../../storage/storage.ts'
+import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
-import { type SessionRecord, commitKey, decodeSession, looksDead, sessionKey } from './open-session.ts'
+import { commitKey, findObject, forgottenKey, loadSession, looksDead, sessionKey } from './open-session.ts'
 
 /**
  * Claims of snapshot names: `names/<keyed hash of the name>-<n>` holds the id of the claiming run. The claim with the highest n
- * is the one in force, and it counts only while its run is open or committed. A claim that no longer counts is passed over by
- * putting n + 1 if absent, so of several runs that see the same stale claim exactly one gets the name, and nothing is deleted.
+ * is the one in force, and it counts only while its run is open, or committed and not forgotten. A claim that no longer counts is
+ * passed over by putting n + 1 if absent, so of several runs that see the same stale claim exactly one gets the name, and nothing
+ * is deleted.
+ *
+ * A damaged claim counts as nobody's. The worst that can come of it is a second snapshot of the same name: both are listed and
+ * each has its id; whereas a claim that nobody can read and nobody may pass over would bar the name for good. It needs no seal:
+ * damage never makes it another run's, since ids are 128 random bits.
  */
 
 /**
@@ -27,8 +32,10 @@ export async function claimName(
   const prefix = `names/${toHex(new ChunkHasher(keys.names).hash(Buffer.from(name)))}-`
   for (;;) {
     let newest = 0
-    for await (const { key } of storage.list(prefix, options))
-      newest = Math.max(newest, Number(key.slice(prefix.length)) || 0)
+    for await (const { key } of storage.list(prefix, options)) {
+      const number = key.slice(prefix.length)
+      if (/^[1-9]\d{0,8}$/.test(number)) newest = Math.max(newest, Number(number))
+    }
     if (newest > 0) {
       const holder = asSessionId(
         Buffer.from(await storage.get(`${prefix}${newest}`, undefined, options)).toString('utf8'),
@@ -55,34 +62,16 @@ async function stateOf(
   // The open session first: a run that commits in between is then seen in its register.
   const open = await findObject(storage, sessionKey(holder), options)
   const register = await findObject(storage, commitKey(holder), options)
-  if (register) return register.sizeBytes > 0 ? 'committed' : 'gone'
+  if (register) {
+    if (register.sizeBytes === 0) return 'gone'
+    return (await findObject(storage, forgottenKey(holder), options)) ? 'gone' : 'committed'
+  }
   if (!open) return 'gone'
   // The store's clock at a moment not before `open` was listed as silent: when it took our own session object.
   const nowMs = (await findObject(storage, sessionKey(own), options))?.modifiedAtMs ?? 0
   if (!looksDead(await loadSession(storage, keys, holder, options), nowMs - open.modifiedAtMs)) return 'open'
   if (!(await storage.putIfAbsent(commitKey(holder), Buffer.alloc(0), options)))
     return stateOf(storage, keys, holder, own, options)
-  await storage.delete(sessionKey(holder), options)
+  // Its session object stays: it tells the next run that opens that this one may have left packs.
   return 'gone'
-}
-
-async function loadSession(
-  storage: Storage,
-  keys: RepositoryKeys,
-  session: SessionId,
-  options: AbortOptions,
-): Promise<SessionRecord | undefined> {
-  try {
-    return decodeSession(keys, session, await storage.get(sessionKey(session), undefined, options))
-  } catch (error) {
-    // Nothing is known of a run whose object is damaged or of a newer version: only its silence can tell.
-    if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'FORMAT_UNSUPPORTED')) return undefined
-    if (isCairnError(error, 'NOT_FOUND')) return undefined
-    throw error
-  }
-}
-
-async function findObject(storage: Storage, key: string, options: AbortOptions): Promise<StoredObject | undefined> {
-  for await (const object of storage.list(key, options)) if (object.key === key) return object
-  return undefined
 }

@@ -16,8 +16,12 @@ const SESSION = '00112233445566778899aabbccddeeff' as SessionId
 describe('session objects', () => {
   it('say who runs the session', () => {
     const record = ownSession(Date.UTC(2026, 10, 1))
-    assert.deepEqual(record, { host: hostname(), pid: process.pid, startedAt: '2026-11-01T00:00:00.000Z' })
+    const { space } = record
+    assert.match(space ?? '', /^[0-9a-f]{8}$/)
+    assert.deepEqual(record, { host: hostname(), pid: process.pid, space, startedAt: '2026-11-01T00:00:00.000Z' })
     assert.deepEqual(decodeSession(KEYS, SESSION, encodeSession(KEYS, SESSION, record)), record)
+    const older = { ...record, space: undefined }
+    assert.deepEqual(decodeSession(KEYS, SESSION, encodeSession(KEYS, SESSION, older)), older)
   })
 
   it('are refused under another name, and when they do not say who', () => {
@@ -28,6 +32,9 @@ describe('session objects', () => {
       '{}',
       '[]',
       '1',
+      'null',
+      '',
+      '{',
       '{"host":1,"pid":1,"startedAt":""}',
       '{"host":"a","pid":"1","startedAt":""}',
     ]) {
@@ -45,6 +52,8 @@ describe('looksDead()', () => {
     assert.equal(looksDead({ ...own, pid: 1 }, 0), false) // another user's: EPERM is alive
     assert.equal(looksDead({ ...own, pid }, 0), true)
     assert.equal(looksDead({ ...own, pid, host: 'elsewhere' }, 0), false)
+    assert.equal(looksDead({ ...own, pid, space: '00000000' }, 0), false) // another container, or before a reboot
+    assert.equal(looksDead({ ...own, pid, space: undefined }, 0), true) // an object of the first version
     assert.equal(looksDead(undefined, SILENCE_MS), false)
     for (const record of [own, undefined, { ...own, host: 'elsewhere' }])
       assert.equal(looksDead(record, SILENCE_MS + 1), true)

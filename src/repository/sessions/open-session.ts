@@ -1,13 +1,18 @@
 import { hostname } from 'node:os'
-import { CairnError } from '../../base/errors.ts'
-import type { SessionId } from '../../base/ids.ts'
+import type { AbortOptions } from '../../base/abort.ts'
+import { CairnError, isCairnError } from '../../base/errors.ts'
+import { type SessionId, asSessionId } from '../../base/ids.ts'
+import { processSpace } from '../../storage/process-space.ts'
+import type { Storage, StoredObject } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
-import { openObject, sealObject } from '../sealed-object.ts'
+import { openObject, parseObject, sealObject } from '../sealed-object.ts'
 
 /** Who runs a session: tells people what is going on, and whether the process is known to be gone. */
 export interface SessionRecord {
   readonly host: string
   readonly pid: number
+  /** Where the process id means something (`processSpace`); `undefined` in objects of the first version. */
+  readonly space: string | undefined
   /** UTC, ISO 8601. */
   readonly startedAt: string
 }
@@ -26,31 +31,72 @@ export function commitKey(session: SessionId): string {
   return `commits/${session}`
 }
 
+/** The marker that hides a committed snapshot. */
+export function forgottenKey(session: SessionId): string {
+  return `forgotten/${session}`
+}
+
 export function encodeSession(keys: RepositoryKeys, session: SessionId, record: SessionRecord): Buffer {
   return sealObject('session', keys, sessionKey(session), Buffer.from(JSON.stringify(record)))
 }
 
 export function decodeSession(keys: RepositoryKeys, session: SessionId, object: Uint8Array): SessionRecord {
   const key = sessionKey(session)
-  const { host, pid, startedAt } = JSON.parse(openObject('session', keys, key, object).toString('utf8')) as Record<
-    string,
-    unknown
-  >
+  const { host, pid, space, startedAt } = parseObject(openObject('session', keys, key, object), key)
   if (typeof host !== 'string' || typeof pid !== 'number' || typeof startedAt !== 'string') {
     throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it does not say who runs it`)
   }
-  return { host, pid, startedAt }
+  return { host, pid, space: typeof space === 'string' ? space : undefined, startedAt }
+}
+
+/** What a run says of itself; `undefined` when it has ended, or its object is damaged or of a newer version. */
+export async function loadSession(
+  storage: Storage,
+  keys: RepositoryKeys,
+  session: SessionId,
+  options: AbortOptions,
+): Promise<SessionRecord | undefined> {
+  try {
+    return decodeSession(keys, session, await storage.get(sessionKey(session), undefined, options))
+  } catch (error) {
+    // Nothing is known of such a run: only its silence can tell.
+    if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'FORMAT_UNSUPPORTED')) return undefined
+    if (isCairnError(error, 'NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+/** Session objects on the store, by their runs. */
+export async function listSessions(storage: Storage, options: AbortOptions): Promise<Map<SessionId, StoredObject>> {
+  const sessions = new Map<SessionId, StoredObject>()
+  for await (const object of storage.list('sessions/', options)) {
+    const session = asSessionId(object.key.slice('sessions/'.length))
+    if (session) sessions.set(session, object)
+  }
+  return sessions
+}
+
+/** The object with exactly this key, as a listing shows it. */
+export async function findObject(
+  storage: Storage,
+  key: string,
+  options: AbortOptions,
+): Promise<StoredObject | undefined> {
+  for await (const object of storage.list(key, options)) if (object.key === key) return object
+  return undefined
 }
 
 /** The record of this process. */
 export function ownSession(nowMs: number): SessionRecord {
-  return { host: hostname(), pid: process.pid, startedAt: new Date(nowMs).toISOString() }
+  return { host: hostname(), pid: process.pid, space: processSpace(), startedAt: new Date(nowMs).toISOString() }
 }
 
 /** Whether a run is over for sure, or was silent for so long, by the store's clock, that it may be treated so. */
 export function looksDead(record: SessionRecord | undefined, silentMs: number): boolean {
   if (silentMs > SILENCE_MS) return true
   if (record?.host !== hostname()) return false
+  // Containers that share a host name do not see each other's processes; nor does a machine know those of its last boot.
+  if (record.space !== undefined && record.space !== processSpace()) return false
   try {
     process.kill(record.pid, 0)
     return false

@@ -75,6 +75,17 @@ describe('LocalStorage and power loss', () => {
     ])
   })
 
+  it('syncs the folders of objects that another process put, once each', strace, async (t) => {
+    const events = await traceOf(
+      t,
+      `await storage.put('packs/ab/abcd', Buffer.alloc(10))
+      await storage.put('packs/ac/acde', Buffer.alloc(10))
+      process.stdout.write('resolved')
+      await storage.persist(['packs/ab/abcd', 'packs/ac/acde', 'packs/ab/none', 'packs/ad/none'])`,
+    )
+    assert.deepEqual(events.slice(events.indexOf('resolved') + 1), ['fsync packs/ab', 'fsync packs/ac', 'resolved'])
+  })
+
   it('syncs the folder after a delete, also of an absent object', strace, async (t) => {
     const events = await traceOf(
       t,

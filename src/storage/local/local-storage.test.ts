@@ -4,9 +4,10 @@ import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, utimes, wri
 import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { isCairnError } from '../../base/errors.ts'
+import { processSpace } from '../process-space.ts'
 import { describeStorage } from '../suite.ts'
 import { LocalStorage } from './local-storage.ts'
-import { tempFileName, tempFileOwner } from './temp-files.ts'
+import { tempFileName } from './temp-files.ts'
 import { needs, tempFilesOf, tempFolder } from './testing.ts'
 
 const DATA = Uint8Array.of(1, 2, 3)
@@ -85,7 +86,7 @@ describe('LocalStorage.open()', () => {
 
   it('sweeps temporary files of dead processes and old ones, and nothing else', async (t) => {
     const { location } = await create(t)
-    const owner = await tempFileOwner()
+    const owner = processSpace()
     const gone = spawnSync(process.execPath, ['-e', '']).pid
     const random = '0123456789abcdef'
     const swept = [

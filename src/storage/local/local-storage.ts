@@ -1,13 +1,14 @@
-import { lstat, mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
 import { type Clock, systemClock } from '../../base/clock.ts'
 import { CairnError, errnoOf } from '../../base/errors.ts'
 import { checkKey, checkRange, isKey } from '../key.ts'
+import { processSpace } from '../process-space.ts'
 import type { ByteRange, Storage, StoredObject } from '../storage.ts'
 import { discard, linkUnlessTaken, readFileRange, syncFolder, writeSynced } from './durable-file.ts'
 import { symlinkError, toStorageError } from './system-error.ts'
-import { sweepTempFiles, tempFileName, tempFileOwner } from './temp-files.ts'
+import { sweepTempFiles, tempFileName } from './temp-files.ts'
 
 /** Begins with a dot, so that no key ever names it or what is in it. */
 const TEMP_FOLDER = '.tmp'
@@ -96,7 +97,7 @@ export class LocalStorage implements Storage {
         `Cannot ${action}: ${found}; check the path, or run 'cairn init' first`,
       )
     }
-    const owner = await tempFileOwner()
+    const owner = processSpace()
     await sweepTempFiles(join(root, TEMP_FOLDER), owner, (options.clock ?? systemClock).now())
     return new LocalStorage(root, stats.ino, owner)
   }
@@ -160,6 +161,29 @@ export class LocalStorage implements Storage {
       throw toStorageError(error, `delete ${key}`, path)
     }
     await this.#checkRoot(`delete ${key}`)
+  }
+
+  async persist(keys: readonly string[], options?: AbortOptions): Promise<void> {
+    for (const key of keys) checkKey(key)
+    // Contents are synced before they get their names, so only the names can be missing.
+    for (const folder of new Set(keys.map((key) => dirname(join(this.#root, key))))) {
+      throwIfAborted(options?.signal)
+      await syncFolder(folder).catch((error: unknown) => {
+        if (!isAbsence(error)) throw toStorageError(error, 'make objects durable', folder)
+      })
+    }
+    await this.#checkRoot('make objects durable')
+  }
+
+  async freeBytes(options?: AbortOptions): Promise<number> {
+    throwIfAborted(options?.signal)
+    await this.#checkRoot('look for free space') // or it would be that of another disk
+    try {
+      const { bavail, bsize } = await statfs(this.#root)
+      return bavail * bsize
+    } catch (error) {
+      throw toStorageError(error, 'look for free space', this.#root)
+    }
   }
 
   async close(): Promise<void> {}

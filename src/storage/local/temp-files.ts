@@ -1,30 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { lstat, readdir, readFile, readlink, unlink } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { randomBytes } from 'node:crypto'
+import { lstat, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoOf } from '../../base/errors.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
-
-let owner: Promise<string> | undefined
-
-/**
- * Names the place where our process ids mean something: this boot of this host, and this pid namespace, since containers
- * that share a repository often share a host name. 8 hex digits.
- */
-export function tempFileOwner(): Promise<string> {
-  owner ??= (async () => {
-    const linux = await Promise.all([
-      readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
-      readlink('/proc/self/ns/pid'),
-    ]).catch(() => [])
-    return createHash('sha256')
-      .update([hostname(), ...linux].join('\n'))
-      .digest('hex')
-      .slice(0, 8)
-  })()
-  return owner
-}
 
 /** A fresh name for a temporary file, `<owner>-<pid>-<random>`, that tells a later run whether its writer still lives. */
 export function tempFileName(owner: string): string {

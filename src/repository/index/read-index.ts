@@ -1,0 +1,103 @@
+import type { AbortOptions } from '../../base/abort.ts'
+import { CairnError, isCairnError } from '../../base/errors.ts'
+import { type SessionId, asSessionId } from '../../base/ids.ts'
+import type { Storage } from '../../storage/storage.ts'
+import { parseIndexKey } from './index-object.ts'
+
+/** An index object as it lies on the store, still sealed. */
+export interface IndexObject {
+  readonly key: string
+  readonly session: SessionId
+  readonly object: Uint8Array
+}
+
+/** What the store's index said at one moment, before anything is opened. */
+export interface StoredIndex {
+  /** All index objects, also of runs that do not count. */
+  readonly objects: readonly IndexObject[]
+  /** How the runs ended that have a register. */
+  readonly registers: ReadonlyMap<SessionId, 'committed' | 'aborted'>
+  /** Runs that have committed, and whose index objects are all among `objects`. */
+  readonly commits: readonly SessionId[]
+}
+
+/** Index objects read at the same time; each is at most a few MiB. */
+const PARALLEL_READS = 8
+
+/**
+ * The first read of step W2 of docs/concurrency.md: everything that a run relies on is read after it.
+ *
+ * @throws {CairnError} `FORMAT_UNSUPPORTED` when space is being reclaimed, which this version cannot honour
+ */
+export async function refuseCondemned(storage: Storage, options: AbortOptions): Promise<void> {
+  for await (const { key } of storage.list('condemned/', options)) {
+    throw new CairnError(
+      'FORMAT_UNSUPPORTED',
+      `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`,
+    )
+  }
+}
+
+/** The rest of step W2: reads the index, then commits, in this order. */
+export async function readStoredIndex(storage: Storage, options: AbortOptions): Promise<StoredIndex> {
+  // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
+  // the next load. What had committed before the listing began had all its index objects on the store.
+  const before = await listRegisters(storage, options)
+  const objects = await readIndexObjects(storage, options)
+  const registers = await listRegisters(storage, options)
+  const commits = [...registers].flatMap(([session, end]) =>
+    end === 'committed' && before.get(session) === 'committed' ? [session] : [],
+  )
+  return { objects, registers, commits }
+}
+
+async function listRegisters(
+  storage: Storage,
+  options: AbortOptions,
+): Promise<Map<SessionId, 'committed' | 'aborted'>> {
+  const registers = new Map<SessionId, 'committed' | 'aborted'>()
+  for await (const { key, sizeBytes } of storage.list('commits/', options)) {
+    const session = asSessionId(key.slice('commits/'.length))
+    if (session) registers.set(session, sizeBytes > 0 ? 'committed' : 'aborted')
+  }
+  return registers
+}
+
+async function readIndexObjects(storage: Storage, options: AbortOptions): Promise<IndexObject[]> {
+  const names: { key: string; session: SessionId }[] = []
+  for await (const { key } of storage.list('index/', options)) {
+    const name = parseIndexKey(key)
+    if (name) names.push({ key, session: name.session })
+  }
+  const objects: IndexObject[] = []
+  try {
+    await forEachAtOnce(names, PARALLEL_READS, async ({ key, session }) => {
+      try {
+        objects.push({ key, session, object: await storage.get(key, undefined, options) })
+      } catch (error) {
+        // Superseded since it was listed: what it said stands in a newer object, which a second look finds.
+        if (isCairnError(error, 'NOT_FOUND')) throw new IndexMoved()
+        throw error
+      }
+    })
+  } catch (error) {
+    if (error instanceof IndexMoved) return readIndexObjects(storage, options)
+    throw error
+  }
+  return objects
+}
+
+class IndexMoved extends Error {}
+
+/** Calls `act` for every item, at most `width` at the same time. */
+export async function forEachAtOnce<T>(
+  items: Iterable<T>,
+  width: number,
+  act: (item: T) => Promise<void>,
+): Promise<void> {
+  const next = Array.from(items).values()
+  const lane = async (): Promise<void> => {
+    for (const item of next) await act(item)
+  }
+  await Promise.all(Array.from({ length: width }, lane))
+}
