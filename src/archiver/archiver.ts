@@ -7,7 +7,6 @@
  */
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { isCairnError } from '../base/errors.ts'
-import type { ChunkId } from '../base/ids.ts'
 import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
@@ -278,7 +277,7 @@ class Archiver {
     const { observer } = this.#options
     const known = entry.link && this.#hardLinks.find(entry.link)
     if (known) {
-      known.whenKnown((first) => {
+      known((first) => {
         if (first === 'omit') return this.#readNew(entry, found, pending, setNode)
         observer.entry('h', entry)
         setNode(this.#nodes.anotherName(entry, first))

@@ -122,8 +122,8 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
   const startedAtMs = clock.now()
   // The walk starts while the key is derived and the index is read.
   await using walk = source.walk(counter, access)
+  const onDamaged = (error: CairnError): void => counter.warning(error.message, error.code)
   return await withRepository(access, async (repository) => {
-    const onDamaged = (error: CairnError): void => counter.warning(error.message, error.code)
     const session = await WriteSession.open(repository, { ...access, onDamaged })
     try {
       return await new CreateRun({ access, options, repository, session, source, counter, startedAtMs, onDamaged }).run(

@@ -188,7 +188,7 @@ export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[]
       sizeBytes: number(4),
       mtimeNs: extra?.mtimeNs ?? (longs[long] as bigint),
       ctimeNs: longs[long + 1] as bigint,
-      atimeNs: wanted.atime ? (longs[long + 2] as bigint) : undefined,
+      atimeNs: wanted.atime ? longs[long + 2] : undefined,
       inode: BigInt.asUintN(64, longs[long + 3] as bigint),
       linkTarget: extra?.linkTarget,
       link: undefined,
