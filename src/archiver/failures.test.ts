@@ -207,8 +207,8 @@ describe('a large file that changes while it is read', () => {
 describe('a small file that changes all the time', () => {
   it('has status C and an issue, is marked, and is read again by the next run', async () => {
     const root = newDirectory()
-    writeFileSync(`${root}/file`, RANDOM.subarray(0, 3 << 20))
-    const writer = spawn('sh', ['-c', 'while :; do echo more >>"$1"; done', 'sh', `${root}/file`])
+    writeFileSync(`${root}/file`, RANDOM.subarray(0, 15 << 20)) // takes longer to read than any pause of the writer
+    const writer = spawn('sh', ['-c', 'while :; do printf x; done >>"$1"', 'sh', `${root}/file`])
     try {
       await setTimeout(100)
       const repository = await newRepository()

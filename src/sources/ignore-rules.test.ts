@@ -46,6 +46,7 @@ describe('IgnoreRules.isIgnored()', () => {
       ['**/a/'.repeat(30) + 'b', `${deep}a`],
       ['**/*a*a*a/'.repeat(30) + 'b', `${'aaaa/'.repeat(800)}a`],
       ['*'.repeat(4000) + 'b', long],
+      ['**/'.repeat(1000) + 'b', deep],
       ['?'.repeat(4096), 'a'],
       ['*a'.repeat(2048), 'b'],
       ['[!a]'.repeat(1024), 'a'],

@@ -35,7 +35,7 @@ function tokenize(glob: string, style: 'fm' | 'sh'): Token[] {
     const char = chars[i] as string
     if (char === '*') {
       if (style === 'sh' && chars[i + 1] === '*' && chars[i + 2] === '/') {
-        tokens.push({ type: 'deep', source: '' })
+        if (tokens.at(-1)?.type !== 'deep') tokens.push({ type: 'deep', source: '' })
         i += 2
       } else if (tokens.at(-1)?.type !== 'star') tokens.push({ type: 'star', source: '' })
     } else if (char === '?') {

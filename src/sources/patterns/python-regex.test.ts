@@ -74,9 +74,10 @@ describe('translatePythonRegex()', () => {
       'a', 'b', '/', '.', 'é', '😀', ' ', '-', '#', '{', '}', ']', '\n', '&&', '~', '\\.', '\\d', '\\D', '\\w', '\\W', '\\s', '\\S', '^', '$',
       '\\A', '\\Z', 'a\\b', '\\ba', '[ab]', '[^a]', '[]a]', '[^]a]', '[a-c]', '[\\d_-]', '[\\W]', '[^\\S]', '[[]', '[a\\]b]', '[a-]', '[z-a]',
       '[\\b]', '\\x61', '\\141', '\\0', '\\n', 'a{2}', 'b{,2}', 'a{1,}', 'a{,}', 'b{1', '(?s:.)', '(?m:^a)', '(?m:a$)', '(?x: a b # c\n)',
-      '(?#no)', '(?=a)', '(?!a)', '(?<=a)', '(?<!b)', '(?>a*)', '(ab?)\\1', '\\q',
+      '(?#no)', '(?=a)', '(?!a)', '(?<=a)', '(?<!b)', '(?>a*)', '(ab?)\\1', '\\q', 'a++', 'b?+', '[ab]*+',
     )
-    const repeat = fc.constantFrom('', '', '', '*', '+', '?', '*?', '+?', '??', '{2}', '{0,1}', '++', '{1,2}?')
+    // No possessive groups: Python 3.11 gets some of them wrong, and some runs end in a SystemError.
+    const repeat = fc.constantFrom('', '', '', '*', '+', '?', '*?', '+?', '??', '{2}', '{0,1}', '{1,2}?')
     const { sequence } = fc.letrec<{ sequence: string; part: string; group: string }>((tie) => ({
       sequence: fc.array(tie('part'), { minLength: 1, maxLength: 4 }).map((parts) => parts.join('')),
       part: fc

@@ -33,7 +33,7 @@ function tokenize(pattern: string, start: number): Token[] | undefined {
       const aligned = from === start || from === 0 || pattern[from - 1] === '/'
       if (i === from || !aligned || !/^(?:$|\\?\/)/.test(next)) tokens.push({ type: 'star', source: '' })
       else if (next.startsWith('/')) {
-        tokens.push({ type: 'deep', source: '' })
+        if (tokens.at(-1)?.type !== 'deep') tokens.push({ type: 'deep', source: '' })
         i++
       } else tokens.push({ type: 'any', source: '.*' })
     } else if (char === '?') tokens.push({ type: 'byte', source: '[^\\/]' })
