@@ -54,7 +54,6 @@ with the same type, size and mtime and a few blocks of the same content. --detec
 
 Examples:
   cairn backup ~/documents ~/photos
-  cairn create /mnt/disk/backups::monday ~/documents
   cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
   cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas/build
   cairn create --list --filter AME '/mnt/disk/backups::{hostname}-{now}' /etc /home`
