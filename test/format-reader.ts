@@ -84,8 +84,8 @@ export class ForeignReader {
 
   /** Snapshot records by name. */
   snapshots(): Map<string, { tree: string; [field: string]: unknown }> {
-    const forgotten = this.#list('forgotten').map((key) => key.replace('forgotten/', 'commits/'))
-    const committed = this.#list('commits').filter((key) => this.#sizeOf(key) > 0 && !forgotten.includes(key))
+    const forgotten = new Set(this.#list('forgotten').map((key) => key.replace('forgotten/', 'commits/')))
+    const committed = this.#list('commits').filter((key) => this.#sizeOf(key) > 0 && !forgotten.has(key))
     const records = committed.map((key) => JSON.parse(this.#openObject('commit', key, this.#get(key)).toString()))
     return new Map(records.flatMap(({ snapshot }) => (snapshot ? [[snapshot.name, snapshot]] : [])))
   }
