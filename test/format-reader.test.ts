@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -69,6 +69,16 @@ for (const made of ['now', 'by version 1'] as const) {
         // One stamp for each node that is no directory.
         const stamps = reader.content(Buffer.from(String(record?.['stamps']), 'base64'))
         assert.equal(stamps.length, 16 * entries.filter(({ type }) => type !== 'dir').length)
+      })
+    }
+
+    if (made === 'now') {
+      it('does not show a snapshot that is forgotten', () => {
+        const names = [...open(folder, 'none').snapshots().keys()]
+        const [key = ''] = readdirSync(path.join(folder, 'none/commits'))
+        mkdirSync(path.join(folder, 'none/forgotten'))
+        writeFileSync(path.join(folder, 'none/forgotten', key), '')
+        assert.equal(open(folder, 'none').snapshots().size, names.length - 1)
       })
     }
 

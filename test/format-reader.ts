@@ -4,7 +4,7 @@
  * Node has.
  */
 import { argon2Sync, createDecipheriv } from 'node:crypto'
-import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { inflateSync, zstdDecompressSync } from 'node:zlib'
 import { Blake3Hasher, blake3 } from '@napi-rs/blake-hash'
@@ -84,7 +84,8 @@ export class ForeignReader {
 
   /** Snapshot records by name. */
   snapshots(): Map<string, { tree: string; [field: string]: unknown }> {
-    const committed = this.#list('commits').filter((key) => this.#sizeOf(key) > 0)
+    const forgotten = new Set(this.#list('forgotten').map((key) => key.replace('forgotten/', 'commits/')))
+    const committed = this.#list('commits').filter((key) => this.#sizeOf(key) > 0 && !forgotten.has(key))
     const records = committed.map((key) => JSON.parse(this.#openObject('commit', key, this.#get(key)).toString()))
     return new Map(records.flatMap(({ snapshot }) => (snapshot ? [[snapshot.name, snapshot]] : [])))
   }
@@ -200,7 +201,8 @@ export class ForeignReader {
   }
 
   #list(folder: string): string[] {
-    return readdirSync(path.join(this.#folder, folder)).map((name) => `${folder}/${name}`)
+    const there = existsSync(path.join(this.#folder, folder)) // folders come with their first object
+    return there ? readdirSync(path.join(this.#folder, folder)).map((name) => `${folder}/${name}`) : []
   }
 }
 

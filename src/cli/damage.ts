@@ -32,7 +32,7 @@ export async function showDespiteDamage(
   })
   if (damaged.size === 0) return
   const objects = [...damaged].sort()
-  const what = failure?.message ?? `Cannot show all of ${location}`
+  const what = failure?.message ?? 'Cannot show everything'
   throw new CairnError(
     'DATA_CORRUPT',
     `${what}: ${plural(objects.length, 'object')} of the repository cannot be read (${objects.join(', ')}); ` +

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync 
 import path from 'node:path'
 import { before, describe, it } from 'node:test'
 import { LATIN1_NAME, TestRepository, newFolder } from '../../test/testing.ts'
+import type { CairnError } from '../base/errors.ts'
 import { toSystemPath } from '../base/raw-name.ts'
 import { testBytes } from '../chunker/testing.ts'
 import { type DiffChange, diffSnapshots } from './diff.ts'
@@ -213,6 +214,45 @@ describe('repositoryInfo() and snapshotInfo()', () => {
       chunksUnique: 0,
       chunksTotal: 0,
     })
+  })
+})
+
+describe('a repository with damaged objects', () => {
+  it('shows what can be read to whoever wants to know what cannot, and is an error to all others', async () => {
+    const damagedRepository = await TestRepository.create()
+    for (const name of ['one', 'two', 'three']) {
+      const folder = newFolder()
+      writeFileSync(`${folder}/${name}`, name)
+      await damagedRepository.create([folder], { name })
+    }
+    const { access, location } = damagedRepository
+    const { snapshots } = await listSnapshots(access)
+    const [one, two] = snapshots
+    const keys = [`commits/${one?.id}`, ...damagedRepository.objects(`index/${two?.id}`)]
+    for (const key of keys) {
+      const bytes = readFileSync(path.join(location, key))
+      bytes[60] = (bytes[60] ?? 0) ^ 4
+      writeFileSync(path.join(location, key), bytes)
+    }
+    await assert.rejects(listSnapshots(access), { code: 'DATA_CORRUPT' })
+    await assert.rejects(repositoryInfo(access), { code: 'DATA_CORRUPT' })
+    const damaged = new Set<unknown>()
+    const tolerant = { ...access, onDamaged: ({ details }: CairnError) => void damaged.add(details['object']) }
+    assert.deepEqual(
+      (await listSnapshots(tolerant)).snapshots.map(({ name }) => name),
+      ['two', 'three'],
+    )
+    assert.deepEqual([...damaged].sort(), keys)
+    assert.equal((await repositoryInfo(tolerant)).snapshots, 2)
+    const names: string[] = []
+    await listEntries(tolerant, 'three', [], { onEntry: (entry) => void names.push(path.basename(entry.path)) })
+    assert.equal(names.at(-1), 'three')
+    await assert.rejects(listEntries(tolerant, 'one', [], { onEntry: () => undefined }), { code: 'NOT_FOUND' })
+    // What the damaged index object named is unknown now; nothing is made up for it.
+    await assert.rejects(
+      diffSnapshots(tolerant, 'three', 'two', [], () => undefined),
+      { code: 'NOT_FOUND' },
+    )
   })
 })
 

@@ -11,8 +11,9 @@ import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
 import { loadPackTable } from './pack/load-pack-table.ts'
-import { readPackTable } from './pack/pack-format.ts'
+import { packData, packKey, readPackTable } from './pack/pack-format.ts'
 import type { Repository } from './repository.ts'
+import { HEADER_BYTES, openHeader } from './sealed-object.ts'
 import { SILENCE_MS, encodeSession, ownSession } from './sessions/open-session.ts'
 import { type TestRepository, commitChunks, keysOf, newTestRepository, reopen, saveChunks } from './testing.ts'
 import { WriteSession } from './write-session.ts'
@@ -384,6 +385,38 @@ describe('adoption', () => {
     assert.equal((await WriteSession.open(await reopen(subject, inner))).adopted.packs, 3)
   })
 
+  it('takes of what an index object names only packs that are there with the right size', async () => {
+    const subject = await prepare()
+    const failed = await WriteSession.open(subject.repository)
+    await saveParts(subject.repository, failed)
+    await failed.abandon()
+    const first = packKey(failed.packs[0]?.id ?? '')
+    const bytes = await subject.inner.get(first)
+    for (const found of [undefined, bytes.subarray(1), Buffer.concat([bytes, bytes]), new Uint8Array()]) {
+      const storage = subject.inner.clone()
+      if (found) await storage.put(first, found)
+      else await storage.delete(first)
+      const session = await WriteSession.open(await reopen(subject, storage))
+      assert.equal(session.adopted.packs, 2)
+      await session.abandon()
+      // Also where all packs are listed.
+      await storage.put(`sessions/${'e'.repeat(32)}`, Buffer.from('somebody who died'))
+      subject.silence()
+      assert.equal((await WriteSession.open(await reopen(subject, storage))).adopted.packs, 2)
+    }
+  })
+
+  it('takes nothing that a run names which is open', async () => {
+    const subject = await prepare()
+    const open = await dieWithStrays(subject)
+    await open.flushIndex()
+    const session = await WriteSession.open(await reopen(subject, subject.inner))
+    assert.equal(session.adopted.packs, 0)
+    await session.abandon()
+    await open.abandon()
+    assert.equal((await WriteSession.open(await reopen(subject, subject.inner))).adopted.packs, 3)
+  })
+
   it('takes nothing of a repository in which space is being reclaimed', async () => {
     const subject = await prepare()
     await dieWithStrays(subject)
@@ -497,6 +530,21 @@ describe('loadPackTable()', () => {
       )
     }
     const [pack] = session.packs
+    // A table that is genuine, but leaves bytes of the pack unexplained.
+    const bytes = Buffer.from(await storage.get(packKey(pack?.id ?? '')))
+    const { table, header } = await loadPackTable(storage, repository.keys, pack?.id as PackId, bytes.length)
+    const [segment] = readPackTable(table, bytes.length, 'the pack')
+    const end = HEADER_BYTES + (segment?.sealedBytes ?? 0)
+    const gap = Buffer.alloc(end + 10 + table.length + 20)
+    bytes.copy(gap, 0, 0, end)
+    const aead = openHeader(header, 'dataPack', repository.keys, 'a pack')
+    gap.writeUInt32LE(aead.seal(end + 10, packData(header, 'table'), [table], gap, end + 10), gap.length - 4)
+    const wrong = 'e'.repeat(64) as PackId
+    await storage.put(packKey(wrong), gap)
+    await assert.rejects(loadPackTable(storage, repository.keys, wrong, gap.length), {
+      code: 'DATA_CORRUPT',
+      message: new RegExp(`pack ${wrong}: of its ${gap.length} bytes its table accounts for ${gap.length - 10}`),
+    })
     await assert.rejects(loadPackTable(storage, repository.keys, 'f'.repeat(64) as PackId, 1000), { code: 'NOT_FOUND' })
     for (const sizeBytes of [0, 10, 67, (pack?.sizeBytes ?? 0) - 1, 1 << 30])
       await assert.rejects(loadPackTable(storage, repository.keys, pack?.id as PackId, sizeBytes), {

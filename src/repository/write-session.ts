@@ -149,8 +149,8 @@ export class WriteSession {
    */
   async commit(value: Readonly<Record<string, unknown>>): Promise<void> {
     await this.flushIndex()
+    this.#isOver = true // a checkpoint that began now would never be forgotten
     const isCommitted = await this.#session.commit(value)
-    this.#isOver = true
     // Whatever becomes of the session object now, the outcome stands in the register.
     await this.#session.close()
     if (!isCommitted) throw fenced()

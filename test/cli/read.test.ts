@@ -367,7 +367,7 @@ describe('a damaged repository', () => {
       )
       assert.match(
         lines.at(-1) ?? '',
-        /^cairn: error: Cannot show all of r: 2 objects of the repository cannot be read \(/,
+        /^cairn: error: Cannot show everything: 2 objects of the repository cannot be read \(/,
       )
       for (const key of KEYS) assert.ok(lines.at(-1)?.includes(key))
     }
