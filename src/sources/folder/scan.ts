@@ -4,8 +4,8 @@ import type { WalkPart, WalkRoot } from './folder-walk.ts'
 import type { ScanJob, ScanResult, StepResult } from './scan-worker.ts'
 import type { SelectionOptions } from './selection.ts'
 
-/** Batches a part of the walk may be ahead of the reader: 16 of 512 entries. */
-const MAX_AHEAD = 16
+/** Batches a stretch of the walk may be ahead of the reader: 64 of 512 entries, 6 MB. */
+const MAX_AHEAD = 64
 
 /** A stretch of the walk. Each belongs to one thread, once begun; together, in order, they are the walk. */
 interface Stretch {
