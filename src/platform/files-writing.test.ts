@@ -15,7 +15,9 @@ import {
   makeSymlink,
   openForReading,
   openForWriting,
+  removeDirectory,
   removeFile,
+  renameFile,
   setMode,
   setOwner,
   statFile,
@@ -127,5 +129,43 @@ describe('makeHardLink() and removeFile()', () => {
     assert.equal(statFile(`${link}2`).type, 'symlink')
     assert.equal(statFile(file).type, 'file')
     assert.throws(() => removeFile(newDirectory()), { code: /^(EISDIR|EPERM)$/ })
+  })
+})
+
+describe('removeDirectory()', () => {
+  it('removes an empty directory and nothing else', () => {
+    const directory = `${newDirectory()}/${LATIN1_NAME}`
+    makeDirectory(directory, 0o700)
+    makeSymlink(directory, `${directory}-link`)
+    closeFile(createFile(`${directory}/file`, 0o600))
+    assert.throws(() => removeDirectory(directory), { code: 'ENOTEMPTY' })
+    assert.throws(() => removeDirectory(`${directory}/file`), { code: 'ENOTDIR' })
+    removeFile(`${directory}/file`)
+    assert.throws(() => removeDirectory(`${directory}-link`), { code: 'ENOTDIR' })
+    removeDirectory(directory)
+    assert.equal(findFile(directory), undefined)
+  })
+})
+
+describe('renameFile()', () => {
+  it('replaces the file that has the name, and not what a symlink of that name points to', () => {
+    const [from, to] = [newFile('new', LATIN1_NAME), newFile('old')]
+    renameFile(from, to)
+    assert.equal(findFile(from), undefined)
+    assert.equal(readFileSync(to, 'utf8'), 'new')
+    const link = `${newDirectory()}/link`
+    makeSymlink(to, link)
+    renameFile(newFile('third'), link)
+    assert.equal(statFile(link).type, 'file')
+    assert.equal(readFileSync(to, 'utf8'), 'new')
+  })
+
+  it('keeps both names of the same file, and puts no file in the place of a directory', () => {
+    const file = newFile()
+    makeHardLink(file, `${file}2`)
+    renameFile(file, `${file}2`)
+    assert.equal(statFile(file).linkCount, 2)
+    assert.throws(() => renameFile(file, newDirectory()), { code: 'EISDIR' })
+    assert.throws(() => renameFile(`${file}-missing`, file), { code: 'ENOENT', dest: file })
   })
 })

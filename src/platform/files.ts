@@ -2,8 +2,8 @@
  * platform: the operating system. Files, owners, signals, worker threads; nothing here knows what a backup is.
  *
  * The functions of this file are thin, synchronous and throw the system error as Node made it: the caller knows what it was
- * doing and translates once. A path is text as in `base/raw-name.ts`, so names that are not UTF-8 work everywhere. Nothing
- * follows a symlink in the last part of a path.
+ * doing and translates once. A path is text as in `base/raw-name.ts`, so names that are not UTF-8 work everywhere, and of any
+ * length (`long-path.ts`). Nothing follows a symlink in the last part of a path.
  */
 import {
   type BigIntStats,
@@ -21,6 +21,8 @@ import {
   readdirSync,
   readlinkSync,
   readSync,
+  renameSync,
+  rmdirSync,
   symlinkSync,
   unlinkSync,
   writeSync,
@@ -28,6 +30,7 @@ import {
 import { getSystemErrorMessage } from 'node:util'
 import { errnoOf } from '../base/errors.ts'
 import { fromRawName, sortRawNames, toSystemPath } from '../base/raw-name.ts'
+import { withShortPath } from './long-path.ts'
 import { setModeByPath } from './native.ts'
 
 export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'chardev' | 'blockdev'
@@ -74,13 +77,18 @@ const BIGINT_IF_PRESENT = { bigint: true, throwIfNoEntry: false } as const
 
 /** What is at `path`; of a symlink, the link itself. Hot path: once for every file of every backup. */
 export function statFile(path: string): FileStat {
-  return toFileStat(lstatSync(toSystemPath(path), BIGINT))
+  return toFileStat(withShortPath(path, (shortPath) => lstatSync(shortPath, BIGINT)))
 }
 
 /** Like `statFile`, but `undefined` instead of `ENOENT` when nothing is there. */
 export function findFile(path: string): FileStat | undefined {
-  const stats = lstatSync(toSystemPath(path), BIGINT_IF_PRESENT)
-  return stats && toFileStat(stats)
+  try {
+    const stats = withShortPath(path, (shortPath) => lstatSync(shortPath, BIGINT_IF_PRESENT))
+    return stats && toFileStat(stats)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined // a directory on the way of a long path
+    throw error
+  }
 }
 
 /** What the descriptor is open on; tells whether the file opened is still the one that was listed. */
@@ -108,19 +116,21 @@ function toFileStat(stats: BigIntStats): FileStat {
 
 /** Names in a directory, sorted by their raw bytes, without `.` and `..`. */
 export function listDirectory(path: string): string[] {
-  const systemPath = toSystemPath(path)
-  let names = readdirSync(systemPath)
-  // U+FFFD stands for bytes that are not UTF-8 (or, rarely, for itself): only then are names worth reading as bytes, which
-  // costs three times as much.
-  if (names.some(hasReplacement)) names = readdirSync(systemPath, 'buffer').map(fromRawName)
-  return sortRawNames(names)
+  return withShortPath(path, (shortPath) => {
+    let names = readdirSync(shortPath)
+    // U+FFFD stands for bytes that are not UTF-8 (or, rarely, for itself): only then are names worth reading as bytes, which
+    // costs three times as much.
+    if (names.some(hasReplacement)) names = readdirSync(shortPath, 'buffer').map(fromRawName)
+    return sortRawNames(names)
+  })
 }
 
 /** Target of a symlink, as text that loses nothing. */
 export function readLink(path: string): string {
-  const systemPath = toSystemPath(path)
-  const target = readlinkSync(systemPath)
-  return hasReplacement(target) ? fromRawName(readlinkSync(systemPath, 'buffer')) : target
+  return withShortPath(path, (shortPath) => {
+    const target = readlinkSync(shortPath)
+    return hasReplacement(target) ? fromRawName(readlinkSync(shortPath, 'buffer')) : target
+  })
 }
 
 function hasReplacement(text: string): boolean {
@@ -137,7 +147,8 @@ export function openForReading(path: string, ownerUid?: number): number {
   const base = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const mayKeepAtime = ownerUid === undefined || ownerUid === process.geteuid?.() || process.geteuid?.() === 0
   // Linux only; undefined, and so 0 in an expression with |, elsewhere.
-  return openWithRetry(toSystemPath(path), mayKeepAtime ? base | constants.O_NOATIME : base)
+  const flags = mayKeepAtime ? base | constants.O_NOATIME : base
+  return withShortPath(path, (shortPath) => openWithRetry(shortPath, flags))
 }
 
 function openWithRetry(path: string | Buffer, flags: number): number {
@@ -217,12 +228,13 @@ export function closeFile(fd: number): void {
 /** Creates a file that must not exist and opens it for writing. The umask applies to `mode`. */
 export function createFile(path: string, mode: number): number {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  return openSync(toSystemPath(path), flags, mode)
+  return withShortPath(path, (shortPath) => openSync(shortPath, flags, mode))
 }
 
 /** Opens an existing file for writing and keeps its content. Fails with `ENXIO` on a FIFO instead of waiting for a reader. */
 export function openForWriting(path: string): number {
-  return openSync(toSystemPath(path), constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const flags = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  return withShortPath(path, (shortPath) => openSync(shortPath, flags))
 }
 
 /** Cuts the file, or makes it longer with a hole. */
@@ -232,21 +244,34 @@ export function truncateFile(fd: number, sizeBytes: number): void {
 
 /** Creates a directory that must not exist, in one that does. The umask applies to `mode`. */
 export function makeDirectory(path: string, mode: number): void {
-  mkdirSync(toSystemPath(path), mode)
+  withShortPath(path, (shortPath) => mkdirSync(shortPath, mode))
 }
 
 export function makeSymlink(target: string, path: string): void {
-  symlinkSync(toSystemPath(target), toSystemPath(path))
+  withShortPath(path, (shortPath) => symlinkSync(toSystemPath(target), shortPath))
 }
 
 /** Gives the file at `existing` (of a symlink, the link itself) the additional name `path`. */
 export function makeHardLink(existing: string, path: string): void {
-  linkSync(toSystemPath(existing), toSystemPath(path))
+  withShortPath(existing, (shortExisting) => withShortPath(path, (shortPath) => linkSync(shortExisting, shortPath)))
 }
 
 /** Removes a name that is not a directory's. */
 export function removeFile(path: string): void {
-  unlinkSync(toSystemPath(path))
+  withShortPath(path, (shortPath) => unlinkSync(shortPath))
+}
+
+/** Removes an empty directory. */
+export function removeDirectory(path: string): void {
+  withShortPath(path, (shortPath) => rmdirSync(shortPath))
+}
+
+/**
+ * Gives what is at `from` the name `to` in the same file system, in place of the file or empty directory that may be there: at
+ * any moment one of them is. Two names of the same file both stay.
+ */
+export function renameFile(from: string, to: string): void {
+  withShortPath(from, (shortFrom) => withShortPath(to, (shortTo) => renameSync(shortFrom, shortTo)))
 }
 
 /**
@@ -261,7 +286,7 @@ export function setMode(target: string | number, mode: number): void {
 /** Sets owner and group; of a symlink, those of the link itself. */
 export function setOwner(target: string | number, uid: number, gid: number): void {
   if (typeof target === 'number') fchownSync(target, uid, gid)
-  else lchownSync(toSystemPath(target), uid, gid)
+  else withShortPath(target, (shortPath) => lchownSync(shortPath, uid, gid))
 }
 
 // Met when reading and restoring files, and missing in libuv's table. The numbers are Linux's.

@@ -94,8 +94,11 @@ describe('setTimes()', () => {
   it('stores what touch(1) stores for times that a file system may not be able to keep', () => {
     const [file = '', , , other = ''] = newFiles()
     for (const seconds of [-(2n ** 40n), -(2n ** 31n) - 1n, 2n ** 31n, 2n ** 32n, 15_000_000_000n, 2n ** 40n]) {
-      setTimes(file, seconds * SECOND + 7n, seconds * SECOND + 7n)
-      execFileSync('touch', ['-d', `@${seconds}.000000007`, other])
+      const ns = seconds * SECOND + 7n
+      setTimes(file, ns, ns)
+      const [sign, size] = ns < 0n ? ['-', -ns] : ['', ns]
+      const fraction = String(size % SECOND).padStart(9, '0')
+      execFileSync('touch', ['-d', `@${sign}${size / SECOND}.${fraction}`, other])
       assert.deepEqual(timesOf(file), timesOf(other))
     }
   })
@@ -114,13 +117,19 @@ describe('setTimes()', () => {
     assert.throws(() => setTimes(`${newDirectory()}/${'x'.repeat(256)}`, 0n, 0n), { code: 'ENAMETOOLONG' })
   })
 
-  it('takes the longest path there is and no longer one', () => {
+  it('takes paths that are as long as the kernel takes them, and longer', () => {
     const directory = newDirectory()
-    const longest = `${directory}${'/.'.repeat(2048)}`.slice(0, 4095)
-    setTimes(longest, 5n, 6n)
-    assert.deepEqual(timesOf(directory), [5n, 6n])
-    for (const tooLong of [`${longest}/`, `${longest}/////`, `${longest.slice(0, 4094)}é`, '\udcff'.repeat(4096)]) {
-      assert.throws(() => setTimes(tooLong, 0n, 0n), { code: 'ENAMETOOLONG' })
+    for (const bytes of [4094, 4095, 4096, 4097, 4098, 40_000]) {
+      const ns = BigInt(bytes)
+      setTimes(`${directory}${'/.'.repeat(bytes)}`.slice(0, bytes), ns, ns)
+      assert.deepEqual(timesOf(directory), [ns, ns])
+    }
+    for (const tooLong of [
+      `${directory}/${'x'.repeat(4096)}`,
+      `${directory}/${'é'.repeat(2048)}`,
+      '\udcff'.repeat(4096),
+    ]) {
+      assert.throws(() => setTimes(tooLong, 0n, 0n), { code: 'ENAMETOOLONG', path: tooLong })
     }
   })
 
@@ -195,6 +204,48 @@ describe('the native module', () => {
     assertNear(timesOf(file), [1_700_000_000_123_456_789n, -1_234_567_891n])
     assert.equal(lstatSync(directory).mode & 0o7777, 0o1700)
     assert.notEqual(lstatSync(file).mode & 0o7777, 0o777)
+  })
+
+  it('does without koffi: reads no attributes, flags and holes, and refuses to set or make what needs it', () => {
+    const [file = ''] = newFiles()
+    const output = runScript(`
+      import { registerHooks } from 'node:module'
+      import { openSync, truncateSync } from 'node:fs'
+      registerHooks({ resolve(name, context, next) {
+        if (name === 'koffi') throw new Error('no koffi here')
+        return next(name, context)
+      } })
+      const { readXattrs, removeXattr, setXattr } = await import('${import.meta.resolve('./xattrs.ts')}')
+      const { readFileFlags, setFileFlags } = await import('${import.meta.resolve('./file-flags.ts')}')
+      const { findHoles } = await import('${import.meta.resolve('./sparse.ts')}')
+      const { makeSpecialFile } = await import('${import.meta.resolve('./special-files.ts')}')
+      const { fileSystemKind, syncFileSystem } = await import('${import.meta.resolve('./file-systems.ts')}')
+      const { nameFile } = await import('${import.meta.resolve('./unnamed-file.ts')}')
+      const file = ${JSON.stringify(file)}
+      const fd = openSync(file, 'r+')
+      truncateSync(file, 1 << 20)
+      console.log(readXattrs(file), readXattrs(fd), readFileFlags(file), readFileFlags(fd), findHoles(fd, 1 << 20))
+      console.log(fileSystemKind(file))
+      const value = Buffer.alloc(1)
+      for (const action of [
+        () => setXattr(file, 'user.x', value), () => setXattr(fd, 'user.x', value), () => removeXattr(file, 'user.x'),
+        () => setFileFlags(file, 1), () => setFileFlags(fd, 1), () => syncFileSystem(file),
+        () => makeSpecialFile(file + '-new', 'fifo', 0o600, { major: 0, minor: 0 }), () => nameFile(fd, file + '-new'),
+      ]) try { action() } catch (error) { console.log(error.code, error.syscall, error.path === file) }`)
+    assert.equal(
+      output,
+      `[] [] 0 0 []
+local
+ENOTSUP lsetxattr true
+ENOTSUP fsetxattr false
+ENOTSUP lremovexattr true
+ENOTSUP ioctl true
+ENOTSUP ioctl false
+ENOTSUP syncfs true
+ENOTSUP mknodat false
+ENOTSUP linkat false
+`,
+    )
   })
 })
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { chmodSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { chmodSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, type TestContext } from 'node:test'
-import { fromRawName, toSystemPath } from '../base/raw-name.ts'
+import { setTimeout } from 'node:timers/promises'
+import { fromRawName, toRawName, toSystemPath } from '../base/raw-name.ts'
 
 /** For the tests of this folder: files to try things on, and scripts in processes of their own. */
 
@@ -52,4 +53,85 @@ export function runScript(script: string, args: readonly string[] = []): string 
 export function skip(t: TestContext, reason: string): void {
   assert.notEqual(process.env['CAIRN_TEST_REQUIRE_ALL'], '1', reason)
   t.skip(reason)
+}
+
+/** Messages in English, and programs that only root is meant to use. */
+const PEER_ENVIRONMENT = { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH']}:/usr/sbin:/sbin` }
+
+/** Skips the running test, or fails it, unless all these programs are installed. */
+export function hasPrograms(t: TestContext, ...programs: string[]): boolean {
+  const missing = programs.filter(
+    (program) => spawnSync('sh', ['-c', `command -v ${program}`], { env: PEER_ENVIRONMENT }).status !== 0,
+  )
+  if (missing.length > 0) skip(t, `programs are missing: ${missing.join(', ')}`)
+  return missing.length === 0
+}
+
+/** What a program prints, as bytes of a text; throws when it fails. File names in arguments may be any. */
+export function run(program: string, ...args: string[]): string {
+  // A shell's printf makes the bytes of names that Node cannot pass as arguments.
+  const words = args.map(
+    (arg) => `"$(printf '${[...toRawName(arg)].map((b) => `\\${b.toString(8).padStart(3, '0')}`).join('')}')"`,
+  )
+  return execFileSync('sh', ['-c', `${program} ${words.join(' ')}`], {
+    encoding: 'latin1',
+    maxBuffer: 1 << 26,
+    env: PEER_ENVIRONMENT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+}
+
+/**
+ * A new empty file system, mounted until the test ends: ext4 or ext2 in a file of 64 MiB, or one in
+ * memory, of which only tmpfs keeps attributes. `undefined`, and the test skipped, where that cannot be done.
+ */
+export function newFileSystem(
+  t: TestContext,
+  type: 'ext2' | 'ext4' | 'tmpfs' | 'ramfs',
+  { format = [], mount = [] }: { format?: string[]; mount?: string[] } = {},
+): { directory: string; image: string } | undefined {
+  const directory = newDirectory()
+  const image = `${newDirectory()}/image`
+  try {
+    if (type === 'tmpfs' || type === 'ramfs') {
+      run('mount', '-t', type, 'cairn-test', directory)
+    } else {
+      run('truncate', '-s', '64M', image)
+      run(`mkfs.${type}`, '-q', ...format, image)
+      run('mount', '-o', ['loop', ...mount].join(','), image, directory)
+    }
+  } catch (error) {
+    skip(t, `a file system of type ${type} cannot be mounted: ${error instanceof Error ? error.message : ''}`)
+    return undefined
+  }
+  t.after(() => run('umount', '-l', directory))
+  chmodSync(directory, 0o755)
+  return { directory, image }
+}
+
+/**
+ * Mounts the file system of `fuse.test-server.ts` until the test ends and returns where. `undefined`, and the test skipped, where
+ * that cannot be done.
+ */
+export async function startFuseServer(t: TestContext): Promise<string | undefined> {
+  const directory = newDirectory()
+  const server = spawn(process.execPath, [path.join(import.meta.dirname, 'fuse.test-server.ts'), directory], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let printed = ''
+  server.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text))
+  const isMounted = (): boolean => readFileSync('/proc/self/mountinfo', 'latin1').includes(` ${directory} `)
+  while (!isMounted()) {
+    if (server.exitCode !== null || printed !== '') {
+      server.kill('SIGKILL')
+      skip(t, `a FUSE file system cannot be mounted: ${printed}`)
+      return undefined
+    }
+    await setTimeout(5)
+  }
+  t.after(() => {
+    run('umount', '-l', directory)
+    server.kill('SIGKILL')
+  })
+  return directory
 }
