@@ -15,7 +15,7 @@ import { systemError } from '../platform/system-error.ts'
 import { type SegmentReader, chunkAt } from '../repository/segment-reader.ts'
 import { extents } from './extents.ts'
 import { Losses } from './losses.ts'
-import { type Rights, setFlags, setMetadata } from './metadata.ts'
+import { type Rights, creationMode, setFlags, setMetadata } from './metadata.ts'
 import { discard, place } from './placing.ts'
 import type { FileFailure, FileToWrite, SegmentToWrite, SharedFile, WorkerResult, WriteJob } from './protocol.ts'
 
@@ -84,7 +84,7 @@ class OpenBatch {
     this.#folders = folders
     this.#rights = rights
     this.#begun = job.files.map(({ shared }) => shared && { tempName: shared.tempName, identity: shared })
-    this.#done = job.files.map(({ failed }) => failed)
+    this.#done = job.files.map(({ failed = false }) => failed)
     this.#writesLeft = job.files.map(() => 0)
     for (const segment of job.segments)
       for (const file of segment.files) this.#writesLeft[file] = (this.#writesLeft[file] ?? 0) + 1
@@ -150,21 +150,22 @@ class OpenBatch {
       return fd
     }
     const tempName = `${this.#job.tempName}-${file}`
-    // 0600 until all is there: nobody reads half a file, or one that will not be theirs.
-    const fd = createFile(`${folder}/${tempName}`, 0o600)
+    const { holes, sizeBytes, metadata, isPrivate = false } = this.#file(file)
+    const fd = createFile(`${folder}/${tempName}`, creationMode(metadata, isPrivate, this.#rights))
     this.#open = { file, fd }
     this.#begun[file] = { tempName }
-    const { holes, sizeBytes } = this.#file(file)
     if (holes) truncateFile(fd, sizeBytes)
     return fd
   }
 
   #complete(file: number, fd: number): void {
-    const { shared, metadata, name, placement } = this.#file(file)
+    const { shared, metadata, name, placement, isPrivate } = this.#file(file)
     if (shared) return
     const lose = (kind: Parameters<Losses['add']>[0], error: unknown): void =>
       this.#losses.add(kind, error, () => String(file))
-    setMetadata(fd, metadata, this.#rights, lose)
+    const { uid, gid } = this.#rights
+    const made = isPrivate ? { uid, gid, mode: creationMode(metadata, true, this.#rights) } : undefined
+    setMetadata(fd, metadata, this.#rights, lose, made)
     const folder = this.#folderOf(file)
     place(`${folder}/${this.#begun[file]?.tempName}`, `${folder}/${name}`, placement)
     // Nothing can be renamed once it is immutable.

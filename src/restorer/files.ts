@@ -29,11 +29,13 @@ export interface RestoredFile extends PlannedFile {
   failed: boolean
   shared: SharedFile | undefined
   checksLeft: number
+  /** Restored, or given up. */
+  isDone: boolean
   /** What waits until it is there, or will not be. */
   waiting: ((isRestored: boolean) => void)[] | undefined
 }
 
-const WINDOW_ENTRIES = 20_000
+const WINDOW_ENTRIES = 10_000
 const WINDOW_BYTES = 512 << 20
 
 /**
@@ -180,11 +182,22 @@ export class Files {
   #toJob({ pack, header, offset, segments, files }: PlannedJob<RestoredFile>, bytes: Uint8Array): WriteJob {
     const { folders, tempNames } = this.#context
     const numbers = new Map<string, number>()
-    const toWrite = files.map(({ folder: { place }, node, placement, metadata, holes, shared, failed }) => {
+    const toWrite = files.map(({ folder: { place, isPrivate }, node, placement, metadata, holes, shared, failed }) => {
       const folder = numbers.get(place) ?? numbers.size
       numbers.set(place, folder)
       const { name, sizeBytes } = node
-      return { folder, name, placement, metadata, sizeBytes, holes, shared, failed }
+      // What is cloned for every file is kept short.
+      return {
+        folder,
+        name,
+        placement,
+        metadata,
+        sizeBytes,
+        ...(isPrivate && { isPrivate }),
+        ...(holes && { holes }),
+        ...(shared && { shared }),
+        ...(failed && { failed }),
+      }
     })
     const root = folders?.root ?? ''
     const tempName = tempNames.next()
@@ -248,6 +261,7 @@ export class Files {
   }
 
   #finish(file: RestoredFile, action: RestoreAction | undefined): void {
+    file.isDone = true
     if (action) this.#context.done(file.path, file.node, action)
     if (this.#context.settings.verify && (action === 'restored' || action === 'updated')) this.#toVerify.push(file)
     this.#onDone(file, action !== undefined)

@@ -1,22 +1,18 @@
 import { errnoOf } from '../base/errors.ts'
 import {
   type FileStat,
-  closeFile,
   describeSystemError,
   findFile,
   listDirectory,
   makeDirectory,
-  openForReading,
   removeDirectory,
   removeFile,
   setMode,
   statFile,
-  statOpenFile,
 } from '../platform/files.ts'
 import type { OpenFolders } from '../platform/open-folder.ts'
-import { readFileFlags } from '../platform/file-flags.ts'
+import { readFileFlags, setFileFlags } from '../platform/file-flags.ts'
 import { readXattrs, removeXattr } from '../platform/xattrs.ts'
-import { setFileFlags } from '../platform/file-flags.ts'
 import { systemError } from '../platform/system-error.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { decide } from './conflict.ts'
@@ -46,7 +42,10 @@ export interface Folder {
   extra: Set<string> | undefined
   /** Something made in it takes on attributes that it should not have. */
   bequeaths: boolean
-  /** Which directory it was when this run began to write into it. */
+  /** What is made in it belongs to this process; and nobody else gets at it. */
+  isPlain: boolean
+  isPrivate: boolean
+  /** Which directory it was when this run began to write into it, where somebody else could put another in its place. */
   identity: Pick<FileStat, 'inode' | 'device'> | undefined
   /** A directory of this run in it, which nobody else can write to. */
   staging: string | undefined
@@ -75,6 +74,8 @@ export class Folders {
       names: new Set(),
       extra: mirrored ? new Set() : undefined,
       bequeaths: false,
+      isPlain: false,
+      isPrivate: false,
       identity: undefined,
       staging: undefined,
       modeBefore: undefined,
@@ -135,14 +136,24 @@ export class Folders {
 
   /** Whether there was none; what came to be there after the directory above was listed is shared if it is a directory. */
   #makeNew(folder: Folder, parent: Folder, at: string): boolean {
+    const mode = folder.node?.ancestor ? 0o755 : 0o700
     try {
-      makeDirectory(at, folder.node?.ancestor ? 0o755 : 0o700)
+      makeDirectory(at, mode)
     } catch (error) {
       if (errnoOf(error) !== 'EEXIST' || findFile(at)?.type !== 'dir') throw error
       return false
     }
     if (parent.bequeaths) this.#disinherit(folder, at)
-    folder.identity = statFile(at)
+    // Where nobody else can write, it stays what it is.
+    if (parent.state === 'made') folder.isPlain = parent.isPlain
+    else {
+      const stat = statFile(at)
+      folder.identity = stat
+      // Not where the file system gives files to whom it likes, or the directory above passes on its group.
+      const { uid, gid } = this.#context.rights
+      folder.isPlain = stat.uid === uid && stat.gid === gid && stat.mode === mode
+    }
+    folder.isPrivate = folder.isPlain && mode === 0o700
     return true
   }
 
@@ -200,19 +211,27 @@ export class Folders {
   }
 
   #finish(folder: Folder): void {
-    const { folders } = this.#context
+    const { folders, settings } = this.#context
     if (!folders || (folder.state !== 'made' && folder.state !== 'found')) return
     try {
-      const here = folders.enter(folder.place)
-      const { inode, device } = statFile(`${here}/.`)
-      if (inode !== folder.identity?.inode || device !== folder.identity.device)
-        throw systemError(ESTALE, 'open', folder.place)
+      if (folder.identity) this.#requireSame(folders.enter(folder.place), folder)
       this.#unstage(folder)
-      this.#removeExtra(folder, folders)
-      if (!this.#context.settings.dryRun) this.#setMetadata(folder, `${folders.enter(folder.place)}/.`)
+      if (folder.extra) this.#removeExtra(folder, folders)
+      if (!settings.dryRun) this.#setMetadata(folder, this.#pathOf(folder, folders))
     } catch (error) {
       this.#context.failed(folder.path, error)
     }
+  }
+
+  #requireSame(here: string, { identity, place }: Folder): void {
+    const { inode, device } = statFile(`${here}/.`)
+    if (inode !== identity?.inode || device !== identity.device) throw systemError(ESTALE, 'open', place)
+  }
+
+  /** By way of the directory above, where that is this run's own: it need not be opened for that. */
+  #pathOf({ place, parent }: Folder, folders: OpenFolders): string {
+    if (parent?.state === 'made') return `${folders.enter(parent.place)}/${nameOf(place)}`
+    return `${folders.enter(place)}/.`
   }
 
   #removeExtra(folder: Folder, folders: OpenFolders): void {
@@ -238,16 +257,10 @@ export class Folders {
     if (!metadata && modeBefore === undefined) return
     const { rights, losses } = this.#context
     const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => folder.path)
-    const target = openIfReadable(path)
-    try {
-      if (!metadata) return setMode(target, modeBefore as number)
-      const current = typeof target === 'number' ? statOpenFile(target) : statFile(target)
-      const wanted = { ...metadata, clean: state === 'found' }
-      setMetadata(target, wanted, rights, lose, state === 'found' ? current : undefined)
-      setFlags(target, wanted, rights, lose)
-    } finally {
-      if (typeof target === 'number') closeFile(target)
-    }
+    if (!metadata) return setMode(path, modeBefore as number)
+    const wanted = state === 'found' ? { ...metadata, clean: true } : metadata
+    setMetadata(path, wanted, rights, lose, state === 'found' ? statFile(path) : undefined)
+    setFlags(path, wanted, rights, lose)
   }
 
   #unstage(folder: Folder): void {
@@ -281,16 +294,6 @@ export function placeIn({ place }: Pick<Folder, 'place'>, name: string): string 
 
 export function pathIn({ path }: Folder, name: string): string {
   return path === '' ? name : `${path}/${name}`
-}
-
-/** A descriptor is not needed for most, and cannot be had of a directory that is closed to its owner. */
-function openIfReadable(path: string): string | number {
-  try {
-    return openForReading(path)
-  } catch (error) {
-    if (errnoOf(error) !== 'EACCES') throw error
-    return path
-  }
 }
 
 const EEXIST = 17

@@ -24,8 +24,9 @@ export class HardLinks {
   readonly #context: RestoreContext
   readonly #tree: ChunkId
   readonly #paths: readonly string[]
-  /** Files under way, by path. */
-  readonly #pending = new Map<string, RestoredFile>()
+  /** Files of this window; looked up by path only where there are links. */
+  #window: RestoredFile[] = []
+  #byPath: Map<string, RestoredFile> | undefined
   /** By first names that were not restored: the further one that was restored by itself, and its path. */
   readonly #instead = new Map<string, LinkTarget & { readonly path: string }>()
   /** Not restored: they failed, or something else is in their place. */
@@ -39,14 +40,20 @@ export class HardLinks {
     this.#paths = options.paths.map((path) => partsOfPath(path).join('/'))
   }
 
-  /** A file is under way until it is `settled`. */
+  /** A file is under way until it is done, at the latest with `windowDone`. */
   begun(file: RestoredFile): void {
-    this.#pending.set(file.path, file)
+    this.#window.push(file)
+    this.#byPath?.set(file.path, file)
   }
 
-  settled(path: string, isRestored: boolean): void {
-    this.#pending.delete(path)
-    if (!isRestored && this.#missing.size < MAX_REMEMBERED) this.#missing.add(path)
+  windowDone(): void {
+    this.#window = []
+    this.#byPath = undefined
+  }
+
+  /** An entry is not restored, or not as it should be. */
+  missing(path: string): void {
+    if (this.#missing.size < MAX_REMEMBERED) this.#missing.add(path)
   }
 
   /** `path`, a further name of `first`, is restored by itself or about to be: those to come are linked to it. */
@@ -60,13 +67,17 @@ export class HardLinks {
     const firstPath = parts.join('/')
     const instead = this.#instead.get(first)
     if (instead) {
-      const file = this.#pending.get(instead.path)
+      const file = this.#underWay(instead.path)
       if (file) return { file }
       return this.#missing.has(instead.path) ? undefined : instead
     }
-    if (this.#missing.has(firstPath) || this.#missing.size >= MAX_REMEMBERED) return undefined
+    if (this.#missing.size >= MAX_REMEMBERED) {
+      this.#context.losses.count('link', 'SKIPPED', 'more entries than can be remembered were left alone', () => path)
+      return undefined
+    }
+    if (this.#missing.has(firstPath)) return undefined
     if (!comesBefore(parts, partsOfPath(path)) || !this.#isWanted(firstPath)) return undefined
-    const pending = this.#pending.get(firstPath)
+    const pending = this.#underWay(firstPath)
     if (pending) return { file: pending }
     const found = await this.#look(parts)
     if (found?.type !== node.type || found.hardLink !== undefined) return undefined
@@ -74,6 +85,12 @@ export class HardLinks {
     const place = parts.slice(this.#context.settings.stripComponents)
     const name = place.pop()
     return name === undefined ? undefined : { folder: place.join('/'), name }
+  }
+
+  #underWay(path: string): RestoredFile | undefined {
+    this.#byPath ??= new Map(this.#window.map((file) => [file.path, file]))
+    const file = this.#byPath.get(path)
+    return file?.isDone ? undefined : file
   }
 
   #isWanted(path: string): boolean {

@@ -7,7 +7,7 @@ import { readXattrs, removeXattr, setXattr } from '../platform/xattrs.ts'
 import type { NodeXattr } from '../snapshot/attachment.ts'
 import type { LossKind } from './losses.ts'
 
-/** What a restored entry has besides its content. */
+/** What a restored entry has besides its content. Sent to workers for every file: what is rare is absent where it says nothing. */
 export interface Metadata {
   /** Absent for symlinks, which have none. */
   readonly mode?: number | undefined
@@ -16,16 +16,18 @@ export interface Metadata {
   readonly mtimeNs: bigint
   /** Left as the system sets it when absent. */
   readonly atimeNs?: bigint | undefined
-  readonly flags: number
+  readonly flags?: number | undefined
   readonly xattrs?: readonly NodeXattr[] | undefined
   /** It may have attributes and flags of its own, or of the directory it was made in: they go unless they are in the snapshot. */
-  readonly clean: boolean
+  readonly clean?: boolean | undefined
 }
 
 /** What this process may do, and what the user wants restored; the same for every entry and thread. */
 export interface Rights {
   readonly isRoot: boolean
   readonly uid: number
+  readonly gid: number
+  readonly umask: number
   /** Groups that files may be given to without being root. */
   readonly groups: readonly number[]
   readonly xattrs: boolean
@@ -39,10 +41,23 @@ export type Lose = (kind: LossKind, error: unknown) => void
 export function currentRights(wanted: Pick<Rights, 'xattrs' | 'acls' | 'flags'>): Rights {
   const { xattrs, acls, flags } = wanted
   const uid = process.geteuid?.() ?? -1
-  return { isRoot: uid === 0, uid, groups: [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])], xattrs, acls, flags }
+  const gid = process.getegid?.() ?? -1
+  const groups = [gid, ...(process.getgroups?.() ?? [])]
+  return { isRoot: uid === 0, uid, gid, umask: process.umask(), groups, xattrs, acls, flags }
 }
 
 const SETUID_AND_SETGID = 0o6000
+
+/** What an entry was made or found with. */
+export type Current = Pick<FileStat, 'uid' | 'gid' | 'mode'> & { readonly mtimeNs?: bigint }
+
+/**
+ * The mode to make a file with: its own, where that is what the file then has, and nobody else can get at it before it is complete;
+ * so it need not be set. 0600 otherwise: nobody reads half a file, or one that will not be theirs.
+ */
+export function creationMode({ mode = 0o600 }: Metadata, isPrivate: boolean, { umask }: Rights): number {
+  return isPrivate && mode <= 0o777 && (mode & umask) === 0 ? mode : 0o600
+}
 
 /**
  * Sets everything but flags, which come last of all (`setFlags`): owner before mode, since changing it clears setuid and setgid;
@@ -51,14 +66,14 @@ const SETUID_AND_SETGID = 0o6000
  * What cannot be set is told to `lose`, and the rest is set all the same. Setuid and setgid are left out where the owner
  * could not be set: they were meant for that owner, and would give away the rights of whoever restores.
  *
- * @param current what the entry was found with, when it is kept in place: what is equal is not set again
+ * @param current what the entry has been made or found with, if that is known: what is equal is not set again
  */
 export function setMetadata(
   target: string | number,
   metadata: Metadata,
   rights: Rights,
   lose: Lose,
-  current?: FileStat,
+  current?: Current,
 ): void {
   const { mode, mtimeNs, atimeNs } = metadata
   const isOwner = setOwners(target, metadata, rights, lose, current)
@@ -79,7 +94,7 @@ const NOT_THEIRS = Object.assign(new Error(''), { code: 'EPERM' })
 
 /** Sets flags exactly; the last thing to do, since nothing of an immutable file can be set. */
 export function setFlags(target: string | number, metadata: Metadata, rights: Rights, lose: Lose): void {
-  const { flags, clean } = metadata
+  const { flags = 0, clean } = metadata
   if (!rights.flags || (flags === 0 && !clean)) return
   attempt('flags', lose, () => {
     if (clean && readFileFlags(target) === flags) return
@@ -92,7 +107,7 @@ function setOwners(
   { uid, gid }: Metadata,
   { isRoot, uid: ownUid, groups }: Rights,
   lose: Lose,
-  current: FileStat | undefined,
+  current: Current | undefined,
 ): boolean {
   if (current?.uid === uid && current.gid === gid) return true
   try {

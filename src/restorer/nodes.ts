@@ -56,10 +56,10 @@ function toMetadata(
     uid: (named && user !== '' ? userId(user) : undefined) ?? node.uid,
     gid: (named && group !== '' ? groupId(group) : undefined) ?? node.gid,
     mtimeNs: node.mtimeNs,
-    atimeNs: node.atimeNs,
-    flags: node.flags ?? 0,
-    xattrs,
-    clean,
+    ...(node.atimeNs !== undefined && { atimeNs: node.atimeNs }),
+    ...(node.flags && { flags: node.flags }),
+    ...(xattrs && { xattrs }),
+    ...(clean && { clean }),
   }
 }
 

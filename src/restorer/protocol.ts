@@ -51,13 +51,15 @@ export interface FileToWrite {
   readonly folder: number
   readonly name: string
   readonly placement: Placement
+  /** Its directory is this run's own: new files in it belong to this process, and nobody else gets at them. */
+  readonly isPrivate?: boolean | undefined
   readonly metadata: Metadata
   readonly sizeBytes: number
-  readonly holes: HoleTable | undefined
+  readonly holes?: HoleTable | undefined
   /** Set when other jobs write to the file as well: it is there under this name, and stays open-ended. */
-  readonly shared: SharedFile | undefined
+  readonly shared?: SharedFile | undefined
   /** Something went wrong with it earlier: nothing is written. */
-  readonly failed: boolean
+  readonly failed?: boolean | undefined
 }
 
 /** A temporary file that several jobs write to; the inode tells it from one that was put in its place. */

@@ -80,7 +80,7 @@ export class Taker {
     if (place === undefined) return
     try {
       const task = this.#folders.prepare(folder) ? this.#decide(path, node, folder) : undefined
-      if (!task) this.#links.settled(path, false)
+      if (!task) this.#links.missing(path)
       else if (node.hardLink === undefined) await this.#restore(task)
       else await this.#restoreLink(task, node.hardLink)
     } catch (error) {
@@ -175,6 +175,7 @@ export class Taker {
       failed: false,
       shared: undefined,
       checksLeft: 0,
+      isDone: false,
       waiting: undefined,
     }
     folder.pending++
@@ -188,7 +189,7 @@ export class Taker {
     const special = this.#special
     if (found && special?.isSame(folder, node, metadata, found)) return this.#done(task, 'unchanged')
     if (this.#context.settings.dryRun || special?.make(folder, node, path, metadata, placement)) return this.#done(task, action)
-    this.#links.settled(path, false)
+    this.#links.missing(path)
   }
 
   /** Restores a further name of a file: as a link if there is what it says, by itself otherwise. */
@@ -223,7 +224,7 @@ export class Taker {
   }
 
   #fileDone(file: RestoredFile, isRestored: boolean): void {
-    this.#links.settled(file.path, isRestored)
+    if (!isRestored) this.#links.missing(file.path)
     for (const tell of file.waiting ?? []) tell(isRestored)
   }
 
@@ -232,7 +233,7 @@ export class Taker {
   }
 
   #failed(path: string, error: unknown): void {
-    this.#links.settled(path, false)
+    this.#links.missing(path)
     this.#context.failed(path, error)
   }
 
@@ -242,6 +243,7 @@ export class Taker {
 
   async #flush(): Promise<void> {
     await this.#files.flush()
+    this.#links.windowDone()
     while (this.#alone.length > 0) {
       const tasks = this.#alone
       this.#alone = []
@@ -254,6 +256,7 @@ export class Taker {
         this.#folders.release(task.folder)
       }
       await this.#files.flush()
+      this.#links.windowDone()
     }
   }
 
