@@ -42,7 +42,9 @@ export async function commitSnapshot(
     await chunks.flush()
     // `latest` goes by time.
     const startedAt = new Date(Date.now() + ++commits).toISOString()
-    await session.commit(encodeSnapshot(testSnapshot({ id: session.id, name: `full-${commits}`, startedAt, tree, root })))
+    await session.commit(
+      encodeSnapshot(testSnapshot({ id: session.id, name: `full-${commits}`, startedAt, tree, root })),
+    )
   })
 }
 

@@ -25,7 +25,20 @@ import { IS_ROOT, TestRepository, issuesOf, needs, newFolder } from './testing.t
 import { digestTree } from './tree-digest.ts'
 
 const NAMES = ['a', 'b', 'c']
-const KINDS = ['file', 'file', 'sparse', 'dir', 'dir', 'symlink', 'fifo', 'chardev', 'blockdev', 'link', 'link', 'link'] as const
+const KINDS = [
+  'file',
+  'file',
+  'sparse',
+  'dir',
+  'dir',
+  'symlink',
+  'fifo',
+  'chardev',
+  'blockdev',
+  'link',
+  'link',
+  'link',
+] as const
 
 const anyEntry = fc.record({
   path: fc.array(fc.constantFrom(...NAMES), { minLength: 1, maxLength: 3 }),
@@ -80,7 +93,10 @@ function dress(path: string, { kind, mode, owner, mtimeNs, xattrs, acl, noDump }
   for (const name of xattrs)
     if (takesUser || name.startsWith('trusted')) setXattr(path, name, Buffer.from(`${name} of it`))
   // user::rw- user:7:r-- group::r-- mask::r-- other::---
-  const access = Buffer.from('0200000001000600ffffffff020004000700000004000400ffffffff10000400ffffffff20000000ffffffff', 'hex')
+  const access = Buffer.from(
+    '0200000001000600ffffffff020004000700000004000400ffffffff10000400ffffffff20000000ffffffff',
+    'hex',
+  )
   if (acl && takesUser) setXattr(path, 'system.posix_acl_access', access)
   if (acl && kind === 'dir') setXattr(path, 'system.posix_acl_default', access)
   setTimes(path, 5n, mtimeNs)

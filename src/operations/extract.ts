@@ -100,7 +100,8 @@ export async function extractSnapshot(access: RepositoryAccess, options: Extract
       tree: snapshot.tree,
       root: snapshot.root,
       paths: selection.paths,
-      select: selection.patterns && ((entry) => (selection.patterns as NonNullable<typeof selection.patterns>).decide(entry)),
+      select:
+        selection.patterns && ((entry) => (selection.patterns as NonNullable<typeof selection.patterns>).decide(entry)),
       target: path.resolve(options.target),
       workers: options.workers ?? os.availableParallelism(),
       conflict,

@@ -24,7 +24,11 @@ export interface CheckTask {
 export async function* checkTasks(
   context: RestoreContext,
   files: readonly RestoredFile[],
-  options: { readonly existing: boolean; readonly settle: boolean; onDamaged(file: RestoredFile, error: unknown): void },
+  options: {
+    readonly existing: boolean
+    readonly settle: boolean
+    onDamaged(file: RestoredFile, error: unknown): void
+  },
 ): AsyncGenerator<CheckTask> {
   const { existing, settle } = options
   let builder = new JobBuilder(context)
@@ -87,7 +91,7 @@ class JobBuilder {
     for (const [i, { id }] of refs.entries()) ids.set(id, i * CHUNK_ID_BYTES)
     const lengths = Float64Array.from(refs, (ref) => ref.bytes)
     for (const { bytes } of refs) this.bytes += bytes
-    file.checksLeft++
+    file.checks++
     this.#files.push(file)
     this.#toCheck.push({
       folder,
@@ -104,6 +108,9 @@ class JobBuilder {
 
   task(): CheckTask {
     const root = this.#context.folders?.root ?? ''
-    return { job: { kind: 'check', root, folders: [...this.#folders.keys()], files: this.#toCheck }, files: this.#files }
+    return {
+      job: { kind: 'check', root, folders: [...this.#folders.keys()], files: this.#toCheck },
+      files: this.#files,
+    }
   }
 }

@@ -24,7 +24,11 @@ export type RestoreAction = 'restored' | 'updated' | 'unchanged' | 'kept' | 'del
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface RestoreObserver {
   /** An entry is done, but for directories' metadata. `type` may be one that snapshots do not have where it is removed. */
-  entry(path: string, entry: { readonly type: NodeType | 'socket'; readonly sizeBytes: number }, action: RestoreAction): void
+  entry(
+    path: string,
+    entry: { readonly type: NodeType | 'socket'; readonly sizeBytes: number },
+    action: RestoreAction,
+  ): void
   /** So many more bytes are written, the last of them to `path`. */
   bytes(count: number, path: string): void
   issue(issue: RestoreIssue): void

@@ -1,6 +1,6 @@
-import { CairnError, isCairnError } from '../base/errors.ts'
+import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
 import { toHex } from '../base/ids.ts'
-import { closeFile, createFile, statOpenFile, truncateFile } from '../platform/files.ts'
+import { closeFile, createFile, openForReading, statOpenFile, truncateFile } from '../platform/files.ts'
 import { getPackRange } from '../repository/repository.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
@@ -28,7 +28,8 @@ export interface RestoredFile extends PlannedFile {
   readonly action: RestoreAction
   failed: boolean
   shared: SharedFile | undefined
-  checksLeft: number
+  /** In how many check jobs it was. */
+  checks: number
   /** Restored, or given up. */
   isDone: boolean
   /** What waits until it is there, or will not be. */
@@ -99,13 +100,34 @@ export class Files {
       (task, result) => {
         this.#mergeLosses(task.files, result)
         for (const { file } of result.failures) different.add(task.files[file] as RestoredFile)
-        for (const file of task.files) file.checksLeft--
       },
     )
     for (const file of files) {
       if (file.failed) continue
-      if (different.has(file)) await this.#planFile(file)
-      else this.#finish(file, 'unchanged')
+      const isRight = !different.has(file) && (file.checks === 1 || !settle || this.#settle(file))
+      if (isRight) this.#finish(file, 'unchanged')
+      else await this.#planFile(file)
+    }
+  }
+
+  /** Sets the metadata of a file that is right, but was too large for one job to know; `false` when it is another one by now. */
+  #settle(file: RestoredFile): boolean {
+    const { folders, rights, losses } = this.#context
+    const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => file.path)
+    try {
+      const fd = openForReading(`${folders?.enter(file.folder.place)}/${file.node.name}`)
+      try {
+        const found = statOpenFile(fd)
+        if (found.type !== 'file' || found.sizeBytes !== file.node.sizeBytes || found.linkCount > 1) return false
+        setMetadata(fd, file.metadata, rights, lose, found)
+        setFlags(fd, file.metadata, rights, lose)
+        return true
+      } finally {
+        closeFile(fd)
+      }
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error
+      return false
     }
   }
 
@@ -201,7 +223,18 @@ export class Files {
     })
     const root = folders?.root ?? ''
     const tempName = tempNames.next()
-    return { kind: 'write', root, folders: [...numbers.keys()], pack, header, bytes, offset, segments, files: toWrite, tempName }
+    return {
+      kind: 'write',
+      root,
+      folders: [...numbers.keys()],
+      pack,
+      header,
+      bytes,
+      offset,
+      segments,
+      files: toWrite,
+      tempName,
+    }
   }
 
   #makeShared(file: RestoredFile): void {

@@ -65,7 +65,9 @@ export class Folders {
   }
 
   /** A directory that the walk has come to; it is made by `prepare`. Its creator releases it when the walk has left it. */
-  begin(fields: Pick<Folder, 'parent' | 'path' | 'place' | 'node' | 'metadata'> & { readonly mirrored: boolean }): Folder {
+  begin(
+    fields: Pick<Folder, 'parent' | 'path' | 'place' | 'node' | 'metadata'> & { readonly mirrored: boolean },
+  ): Folder {
     const { mirrored, ...rest } = fields
     if (rest.parent) rest.parent.pending++
     return {

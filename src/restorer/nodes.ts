@@ -81,7 +81,11 @@ export async function holesOf({ load }: ContentSource, node: TreeNode, path: str
 }
 
 /** The chunks of content that needs no list chunks, without waiting; `undefined` when it has some. @throws {CairnError} `DATA_CORRUPT` */
-export function inlineRefs(node: TreeNode, holes: HoleTable | undefined, path: string): readonly ChunkRef[] | undefined {
+export function inlineRefs(
+  node: TreeNode,
+  holes: HoleTable | undefined,
+  path: string,
+): readonly ChunkRef[] | undefined {
   const refs = node.content ? readInlineContent(node.content, contentOf(path)) : []
   if (!refs) return undefined
   const meter = new ContentMeter(node, holes)

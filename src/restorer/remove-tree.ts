@@ -45,7 +45,13 @@ export function removeTree(
   }
 }
 
-function emptyFolder(folders: OpenFolders, parent: string, place: string, path: string, options: RemoveOptions): boolean {
+function emptyFolder(
+  folders: OpenFolders,
+  parent: string,
+  place: string,
+  path: string,
+  options: RemoveOptions,
+): boolean {
   const above = folders.enter(parent)
   const mount = folders.mount()
   if (!options.dryRun) makeAccessible(`${above}/${place.slice(place.lastIndexOf('/') + 1)}`)

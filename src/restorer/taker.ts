@@ -158,7 +158,8 @@ export class Taker {
   async #restore(task: Task): Promise<void> {
     const { node, path, folder, found } = task
     const clean = folder.bequeaths || found !== undefined
-    const metadata = plainMetadata(this.#context, node, path, clean) ?? (await metadataOf(this.#context, node, path, clean))
+    const metadata =
+      plainMetadata(this.#context, node, path, clean) ?? (await metadataOf(this.#context, node, path, clean))
     if (node.type !== 'file') return this.#makeSpecial(task, metadata)
     const holes = node.holes ? await holesOf(this.#context, node, path) : undefined
     const { placement, action } = task
@@ -174,7 +175,7 @@ export class Taker {
       plan: 0,
       failed: false,
       shared: undefined,
-      checksLeft: 0,
+      checks: 0,
       isDone: false,
       waiting: undefined,
     }
@@ -188,7 +189,8 @@ export class Taker {
     const { folder, node, path, placement, action, found } = task
     const special = this.#special
     if (found && special?.isSame(folder, node, metadata, found)) return this.#done(task, 'unchanged')
-    if (this.#context.settings.dryRun || special?.make(folder, node, path, metadata, placement)) return this.#done(task, action)
+    if (this.#context.settings.dryRun || special?.make(folder, node, path, metadata, placement))
+      return this.#done(task, action)
     this.#links.missing(path)
   }
 
