@@ -13,7 +13,9 @@ export interface Operations {
   readonly createDryRun: () => Promise<Pick<typeof import('../operations/create-dry-run.ts'), 'dryRunCreate'>>
   readonly patterns: () => Promise<Pick<typeof import('../operations/patterns.ts'), 'parsePatternOptions'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
-  readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
+  readonly extract: () => Promise<
+    Pick<typeof import('../operations/extract.ts'), 'extractSnapshot' | 'extractContents'>
+  >
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly config: () => Promise<
     Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>

@@ -23,10 +23,18 @@ function extracting(
           files: 3,
           directories: 2,
           otherEntries: 1,
+          filesUnchanged: 0,
+          entriesKept: 0,
+          entriesDeleted: 0,
           bytes: 5000,
+          bytesUnchanged: 0,
           issues: events.filter((event) => event.type === 'issue').length,
           durationMs: 1500,
         }
+      },
+      extractContents: async ({ location }, options, write) => {
+        calls.push({ location, target: '', ...options })
+        for (const piece of ['con', 'tents']) if (!(await write(Buffer.from(piece)))) return
       },
     }),
   }
@@ -69,7 +77,7 @@ describe('extract and restore', () => {
   })
 
   it('list what they write with --list', async () => {
-    const { operations, calls } = extracting([{ type: 'entry', path: 'a/\u001B', sizeBytes: 3 }])
+    const { operations, calls } = extracting([{ type: 'entry', path: 'a/\u001B', sizeBytes: 3, action: 'restored' }])
     assert.equal((await runCli(['extract', 'r::a', '--list', '-q'], { operations })).stdout, 'a/\\x1b\n')
     assert.equal(calls[0]?.listEntries, true)
   })
@@ -94,7 +102,7 @@ describe('extract and restore', () => {
   it("print restic's lines with --json", async () => {
     const { operations } = extracting([
       { type: 'progress', filesDone: 1, bytesDone: 2, filesTotal: 4, bytesTotal: 8, issues: 0, currentPath: 'x' },
-      { type: 'entry', path: 'x', sizeBytes: 3 },
+      { type: 'entry', path: 'x', sizeBytes: 3, action: 'restored' },
       issue,
     ])
     const { exitCode, stdout, stderr } = await runCli(['restore', 'r::a', '-t', 't', '--json', '-v'], { operations })
