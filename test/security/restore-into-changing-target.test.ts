@@ -29,7 +29,7 @@ import { IS_ROOT, TestRepository, hasCommand, issuesOf, needs, newFolder } from 
 import { digestTree } from '../tree-digest.ts'
 
 /** A folder that must stay as it is. */
-function newOutside(): { readonly outside: string; expectUntouched(): void } {
+function newOutside(): { readonly outside: string; readonly expectUntouched: () => void } {
   const outside = newFolder()
   mkdirSync(`${outside}/d`)
   for (const name of ['d/f0', 'd/f1', 'precious']) writeFileSync(`${outside}/${name}`, `precious ${name}`)
