@@ -84,23 +84,27 @@ describe('OpenFolders', () => {
     }
   })
 
-  it('goes deeper than paths can, up and down, with a bounded number of open directories', { skip: SKIP_UNLESS_LINUX }, () => {
-    const root = newDirectory()
-    const name = 'x'.repeat(250)
-    const before = readdirSync('/proc/self/fd').length
-    const folders = OpenFolders.open(root)
-    const paths = ['']
-    for (let depth = 0; depth < 300; depth++) {
-      makeDirectory(`${folders.enter(paths.at(-1) ?? '')}/${name}`, 0o755)
-      paths.push(paths.length === 1 ? name : `${paths.at(-1)}/${name}`)
-      assert.ok(readdirSync('/proc/self/fd').length - before < 110)
-    }
-    for (const folder of [...paths].reverse()) writeFileSync(`${folders.enter(folder)}/file`, '')
-    for (const folder of [paths[300], paths[10], paths[299], paths[150], ''] as string[])
-      assert.ok(readdirSync(`${folders.enter(folder)}/.`).includes('file'))
-    folders.close()
-    assert.equal(readdirSync('/proc/self/fd').length, before)
-  })
+  it(
+    'goes deeper than paths can, up and down, with a bounded number of open directories',
+    { skip: SKIP_UNLESS_LINUX },
+    () => {
+      const root = newDirectory()
+      const name = 'x'.repeat(250)
+      const before = readdirSync('/proc/self/fd').length
+      const folders = OpenFolders.open(root)
+      const paths = ['']
+      for (let depth = 0; depth < 300; depth++) {
+        makeDirectory(`${folders.enter(paths.at(-1) ?? '')}/${name}`, 0o755)
+        paths.push(paths.length === 1 ? name : `${paths.at(-1)}/${name}`)
+        assert.ok(readdirSync('/proc/self/fd').length - before < 110)
+      }
+      for (const folder of [...paths].reverse()) writeFileSync(`${folders.enter(folder)}/file`, '')
+      for (const folder of [paths[300], paths[10], paths[299], paths[150], ''] as string[])
+        assert.ok(readdirSync(`${folders.enter(folder)}/.`).includes('file'))
+      folders.close()
+      assert.equal(readdirSync('/proc/self/fd').length, before)
+    },
+  )
 
   it('opens a root by way of symlinks, and nothing that is no directory', () => {
     const root = newDirectory()

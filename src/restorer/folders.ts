@@ -186,7 +186,6 @@ export class Folders {
   }
 
   #removeLeftover(folders: OpenFolders, { place, path }: Folder, name: string): void {
-    const ignore = (): void => undefined
     const options = { dryRun: false, mayRemove: () => true, removed: ignore, failed: ignore }
     removeTree(folders, place, name, `${path}/${name}`, options)
   }
@@ -299,4 +298,8 @@ export function pathIn({ path }: Folder, name: string): string {
 }
 
 const EEXIST = 17
+function ignore(): void {
+  // what is left stays until the next restore
+}
+
 const ESTALE = 116

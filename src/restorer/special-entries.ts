@@ -39,11 +39,11 @@ export class SpecialEntries {
   make(folder: Folder, node: TreeNode, path: string, metadata: Metadata, placement: Placement): boolean {
     const { rights, losses } = this.#context
     const isDevice = node.type === 'chardev' || node.type === 'blockdev'
+    const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => path)
     try {
       this.#place(folder, node.name, placement, (at) => {
         if (node.type === 'symlink') makeSymlink(node.linkTarget ?? '', at)
         else makeSpecialFile(at, node.type as SpecialFileType, 0o600, node.device ?? { major: 0, minor: 0 })
-        const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => path)
         try {
           setMetadata(at, metadata, rights, lose)
         } catch (error) {

@@ -32,7 +32,14 @@ describe('TempNames', () => {
     assert.equal(names.isLeftover(nameOfGone({ ...scope, machine: 'other' })), false)
     assert.equal(names.isLeftover(nameOfGone({ ...scope, pids: 'other' })), false)
     const name = nameOfGone(scope)
-    for (const alike of [`x${name}`, `${name}x`, `${name}-1-1`, '.cairn-', '.cairn-x-1', name.replace('.cairn', 'cairn')])
+    for (const alike of [
+      `x${name}`,
+      `${name}x`,
+      `${name}-1-1`,
+      '.cairn-',
+      '.cairn-x-1',
+      name.replace('.cairn', 'cairn'),
+    ])
       assert.equal(names.isLeftover(alike), false, alike)
   })
 })
