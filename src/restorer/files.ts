@@ -187,18 +187,9 @@ export class Files {
       const folder = numbers.get(place) ?? numbers.size
       numbers.set(place, folder)
       const { name, sizeBytes } = node
+      const file = { folder, name, placement, isPrivate, metadata, sizeBytes }
       // What is cloned for every file is kept short.
-      return {
-        folder,
-        name,
-        placement,
-        metadata,
-        sizeBytes,
-        ...(isPrivate && { isPrivate }),
-        ...(holes && { holes }),
-        ...(shared && { shared }),
-        ...(failed && { failed }),
-      }
+      return holes || shared || failed ? { ...file, holes, shared, failed } : file
     })
     const root = folders?.root ?? ''
     const tempName = tempNames.next()
