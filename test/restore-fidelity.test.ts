@@ -120,6 +120,10 @@ describe('attributes and ACLs', () => {
   })
 })
 
+function uids({ target }: { readonly target: string }): number[] {
+  return ['known', 'unknown'].map((name) => statSync(`${target}/${name}`).uid)
+}
+
 describe('owners', () => {
   it(
     'are those of that name here, or of that number when told so, or when there is no such name',
@@ -135,8 +139,6 @@ describe('owners', () => {
       }))
       const named = await repository.extract()
       const numbered = await repository.extract({ numericIds: true })
-      const uids = ({ target }: { target: string }): number[] =>
-        ['known', 'unknown'].map((name) => statSync(`${target}/${name}`).uid)
       assert.deepEqual(
         [uids(named), uids(numbered)],
         [
