@@ -1,11 +1,13 @@
 /** A restore that is killed or interrupted: each file is old or new, and what is left goes with the next restore. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { before, describe, it } from 'node:test'
 import { testBytes } from '../src/chunker/testing.ts'
+import { processScope } from '../src/platform/process-scope.ts'
+import { TempNames } from '../src/restorer/temp-names.ts'
 import { commitFolder } from './full-snapshot.ts'
 import { TestRepository, newFolder, startScript } from './testing.ts'
 import { digestTree } from './tree-digest.ts'
@@ -73,6 +75,20 @@ describe('a restore that is killed', () => {
       assert.equal(countNew(), 401)
       assert.deepEqual(leftovers(target), [path.relative(target, foreign)])
     }
+  })
+})
+
+describe('what looks like a temporary folder of a killed restore', () => {
+  it('goes when nothing in it would be lost, and stays otherwise', async () => {
+    const target = newFolder()
+    const { machine, boot } = processScope()
+    const name = new TempNames({ machine, boot: `before ${boot}`, pids: '' }).next()
+    for (const folder of [name, `${name}-1`, `${name}-2`]) mkdirSync(`${target}/${folder}`, { mode: 0o700 })
+    writeFileSync(`${target}/${name}/precious`, 'of somebody who was made to rename it')
+    symlinkSync('x', `${target}/${name}-1/link`)
+    mkdirSync(`${target}/${name}-2/below`)
+    await repository.extract({ target, paths: ['large'] })
+    assert.deepEqual(leftovers(target).sort(), [name, `${name}-2`, `${name}-2/below`, `${name}/precious`].sort())
   })
 })
 
