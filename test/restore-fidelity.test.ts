@@ -21,9 +21,29 @@ import { readXattrs, setXattr } from '../src/platform/xattrs.ts'
 import { type MemoryChunks, saveTree } from '../src/snapshot/testing.ts'
 import { commitFolder, commitSnapshot } from './full-snapshot.ts'
 import { IS_ROOT, TestRepository, issuesOf, needs, newFolder } from './testing.ts'
+import { makeRareEntries, makeTortureTree } from './torture-tree.ts'
 import { digestTree } from './tree-digest.ts'
 
 const skipUnlessRoot = needs(IS_ROOT && process.platform === 'linux', 'needs root on Linux')
+
+describe('a tree of everything that is hard to bring back', () => {
+  it('comes back exactly, into an empty folder and over itself', { skip: skipUnlessRoot }, async () => {
+    const source = newFolder()
+    makeTortureTree(source)
+    makeRareEntries(source)
+    const repository = await TestRepository.create()
+    await commitFolder(repository, source)
+    const want = digestTree(source)
+    for (const workers of [1, 3]) {
+      const { target, events } = await repository.extract({ workers })
+      assert.deepEqual(issuesOf(events), [])
+      assert.deepEqual(digestTree(target), want)
+      const again = await repository.extract({ workers, target, conflict: 'mirror', verify: true })
+      assert.deepEqual(issuesOf(again.events), [])
+      assert.deepEqual(digestTree(target), want)
+    }
+  })
+})
 
 describe('flags', () => {
   it(
