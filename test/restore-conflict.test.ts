@@ -185,7 +185,7 @@ describe('--conflict mirror', () => {
     await plain.create([source])
     const target = newFolder()
     writeFileSync(`${target}/mine`, 'mine')
-    const [first = ''] = source.split('/').filter(Boolean)
+    const [, first = ''] = source.split('/')
     mkdirSync(`${target}/${first}`)
     writeFileSync(`${target}/${first}/mine`, 'mine')
     const { entriesDeleted } = await plain.extract({ target, conflict: 'mirror' })

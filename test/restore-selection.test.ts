@@ -1,11 +1,11 @@
 /** Which entries are restored, and where to: patterns, stripped components, contents alone. */
 import assert from 'node:assert/strict'
-import { mkdirSync, openSync, closeSync, ftruncateSync, writeSync, writeFileSync } from 'node:fs'
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { before, describe, it } from 'node:test'
 import { testBytes } from '../src/chunker/testing.ts'
-import { extractContents } from '../src/operations/extract.ts'
+import { type PatternOption, extractContents } from '../src/operations/extract.ts'
 import { commitFolder } from './full-snapshot.ts'
 import { TestRepository, issuesOf, newFolder } from './testing.ts'
 
@@ -22,7 +22,7 @@ before(async () => {
   writeSync(fd, 'middle', 3_000_000)
   ftruncateSync(fd, 5_000_000)
   closeSync(fd)
-  repository = await TestRepository.create()
+  repository = await TestRepository.create({ encryption: 'none' })
   await commitFolder(repository, source)
 })
 
@@ -33,9 +33,10 @@ async function restored(options: Parameters<TestRepository['extract']>[0]): Prom
   return events.flatMap((event) => (event.type === 'entry' && event.path !== '' ? [event.path] : [])).sort()
 }
 
+const exclude = (value: string): PatternOption => ({ kind: 'exclude', value })
+
 describe('patterns', () => {
   it("leave out and take as Borg's, and make only the directories that something goes into", async () => {
-    const exclude = (value: string) => ({ kind: 'exclude', value }) as const
     assert.deepEqual(await restored({ patterns: [exclude('*.txt'), exclude('sparse')] }), [
       'a',
       'a/b',
@@ -88,16 +89,16 @@ describe('--strip-components', () => {
   })
 })
 
-describe('extractContents()', () => {
-  async function contents(paths: string[], limit = Number.POSITIVE_INFINITY): Promise<Buffer> {
-    const pieces: Uint8Array[] = []
-    await extractContents(repository.access, { snapshot: 'latest', paths }, async (piece) => {
-      pieces.push(Buffer.from(piece))
-      return pieces.length < limit
-    })
-    return Buffer.concat(pieces)
-  }
+async function contents(paths: string[], limit = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  const pieces: Uint8Array[] = []
+  await extractContents(repository.access, { snapshot: 'latest', paths }, async (piece) => {
+    pieces.push(Buffer.from(piece))
+    return pieces.length < limit
+  })
+  return Buffer.concat(pieces)
+}
 
+describe('extractContents()', () => {
   it('gives contents in the order of the snapshot, holes as zeros', async () => {
     assert.equal((await contents(['top.txt', 'a'])).toString(), 'a/b/y.txta/b/z.bina/x.txttop.txt')
     assert.ok((await contents(['sparse'])).equals(readFileSync(`${source}/sparse`)))
@@ -105,5 +106,17 @@ describe('extractContents()', () => {
 
   it('ends when nobody wants more', async () => {
     assert.equal((await contents(['a'], 2)).toString(), 'a/b/y.txta/b/z.bin')
+  })
+
+  it('fills a pipe exactly, and works into one that is closed', () => {
+    const { location } = repository
+    const program = path.resolve('cairn')
+    const run = (command: string): ReturnType<typeof spawnSync> =>
+      spawnSync('bash', ['-c', `set -o pipefail; ${command}`, program, location], { maxBuffer: 1 << 28 })
+    const whole = run('"$0" extract -r "$1" latest --stdout sparse | cat')
+    assert.equal(whole.status, 0, String(whole.stderr))
+    assert.ok(Buffer.from(whole.stdout).equals(readFileSync(`${source}/sparse`)))
+    const closed = run('"$0" extract -r "$1" latest --stdout sparse | head -c 10 >/dev/null')
+    assert.deepEqual([closed.status, String(closed.stderr)], [0, ''])
   })
 })

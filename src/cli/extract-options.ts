@@ -13,7 +13,7 @@ export interface ExtractCommandOptions {
   readonly stdout?: true
   readonly numericIds?: true
   /** Of `--no-xattrs`. */
-  readonly xattrs: boolean
+  readonly xattrs?: boolean
   readonly noxattrs?: true
   readonly noacls?: true
   readonly noflags?: true
@@ -76,7 +76,7 @@ export function toExtractOptions(
     numericIds,
     workers,
     patterns,
-    noXattrs: !options.xattrs || options.noxattrs === true,
+    noXattrs: options.xattrs === false || options.noxattrs === true,
     noAcls: options.noacls === true,
     noFlags: options.noflags === true,
   }

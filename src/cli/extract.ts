@@ -11,7 +11,6 @@ A path may be a pattern with its style in front, as in Borg: sh:**/*.txt.
 Examples:
   cairn extract /mnt/disk/backups::monday
   cairn extract /mnt/disk/backups::monday home/ann/documents
-  cairn extract -r /mnt/disk/backups latest --list
   cairn extract /mnt/disk/backups::monday --stdout home/ann/notes.txt | less
   cairn extract /mnt/disk/backups::monday --strip-components 2 --exclude '*.tmp' home/ann`
 

@@ -15,7 +15,6 @@ unless --conflict says otherwise: 'keep' does so silently, 'overwrite' replaces 
 
 Examples:
   cairn restore --target /tmp/restored             latest snapshot of the default repository
-  cairn restore /home/ann/documents --target /tmp/restored
   cairn restore -r /mnt/disk/backups monday home/ann/documents --target /tmp/restored
   cairn restore /mnt/disk/backups::latest --target /tmp/restored
   cairn restore --target / --conflict mirror --dry-run --list /home/ann/documents`

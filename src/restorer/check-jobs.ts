@@ -1,7 +1,7 @@
 import { CHUNK_ID_BYTES } from '../base/ids.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { RestoreContext } from './context.ts'
-import type { RestoredFile } from './files.ts'
+import type { RestoredFile } from './restored-file.ts'
 import { eachRef, inlineRefs } from './nodes.ts'
 import type { CheckJob, FileToCheck } from './protocol.ts'
 

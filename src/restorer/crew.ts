@@ -22,24 +22,24 @@ export class Crew {
     next: () => Promise<T | undefined>,
     settle: (task: T, result: WorkerResult) => void,
   ): Promise<void> {
-    let failure: { readonly error: unknown } | undefined
+    const failures: unknown[] = []
     const loop = async (worker: number): Promise<void> => {
       try {
         let ahead = next()
         for (;;) {
           const task = await ahead
-          if (!task || failure) return
+          if (!task || failures.length > 0) return
           ahead = next()
           ahead.catch(() => undefined) // awaited in the next turn
           throwIfAborted(this.#signal)
           settle(task, await this.#pool.run(worker, task.job, { transfer: transferable(task.job) }))
         }
       } catch (error) {
-        failure ??= { error }
+        failures.push(error)
       }
     }
     await Promise.all(Array.from({ length: this.#pool.size }, (_, worker) => loop(worker)))
-    if (failure) throw (failure as { readonly error: unknown }).error
+    if (failures.length > 0) throw failures[0]
   }
 }
 

@@ -27,7 +27,7 @@ export class FileChecker {
     const losses = new Losses()
     let bytes = 0
     for (const [number, file] of job.files.entries()) {
-      const path = `${job.folders[file.folder] as string}`
+      const path = job.folders[file.folder] as string
       try {
         const difference = this.#check(`${folders.enter(path)}/${file.name}`, file, (kind, error) =>
           losses.add(kind, error, () => String(number)),

@@ -92,8 +92,10 @@ class OpenBatch {
 
   write(file: number, chunk: Uint8Array, contentOffset: number): void {
     this.#attempt(file, (fd, { holes }) => {
-      for (const { position, skip, length } of extents(holes, contentOffset, chunk.length))
-        writeFully(fd, chunk, skip, length, position)
+      if (!holes) writeFully(fd, chunk, 0, chunk.length, contentOffset)
+      else
+        for (const { position, skip, length } of extents(holes, contentOffset, chunk.length))
+          writeFully(fd, chunk, skip, length, position)
       this.#bytes += chunk.length
       this.#writesLeft[file] = (this.#writesLeft[file] ?? 0) - 1
       if (this.#writesLeft[file] === 0) this.#complete(file, fd)

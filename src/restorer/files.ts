@@ -1,40 +1,19 @@
 import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
 import { toHex } from '../base/ids.ts'
-import { closeFile, createFile, openForReading, statOpenFile, truncateFile } from '../platform/files.ts'
+import { closeFile, openForReading, statOpenFile } from '../platform/files.ts'
 import { getPackRange } from '../repository/repository.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
-import type { TreeNode } from '../snapshot/tree-node.ts'
 import { checkTasks } from './check-jobs.ts'
 import type { RestoreAction, RestoreContext } from './context.ts'
 import type { Crew } from './crew.ts'
-import type { HoleTable } from './extents.ts'
-import { openShared } from './file-writer.ts'
-import type { Folder, Folders } from './folders.ts'
+import type { Folders } from './folders.ts'
 import type { LossKind } from './losses.ts'
-import { type Metadata, setFlags, setMetadata } from './metadata.ts'
+import { setFlags, setMetadata } from './metadata.ts'
 import { eachRef, inlineRefs } from './nodes.ts'
-import { discard, place } from './placing.ts'
-import { type PlannedFile, type PlannedJob, RestorePlan } from './plan.ts'
-import type { Placement, SharedFile, WorkerResult, WriteJob } from './protocol.ts'
-
-/** A file on its way; holds its folder until it is done. */
-export interface RestoredFile extends PlannedFile {
-  readonly path: string
-  readonly node: TreeNode
-  readonly folder: Folder
-  readonly metadata: Metadata
-  readonly holes: HoleTable | undefined
-  readonly placement: Placement
-  readonly action: RestoreAction
-  failed: boolean
-  shared: SharedFile | undefined
-  /** In how many check jobs it was. */
-  checks: number
-  /** Restored, or given up. */
-  isDone: boolean
-  /** What waits until it is there, or will not be. */
-  waiting: ((isRestored: boolean) => void)[] | undefined
-}
+import { type PlannedJob, RestorePlan } from './plan.ts'
+import type { WorkerResult, WriteJob } from './protocol.ts'
+import type { RestoredFile } from './restored-file.ts'
+import { SharedFiles } from './shared-files.ts'
 
 const WINDOW_ENTRIES = 10_000
 const WINDOW_BYTES = 512 << 20
@@ -51,8 +30,7 @@ export class Files {
   readonly #plan = new RestorePlan<RestoredFile>()
   readonly #toCompare: RestoredFile[] = []
   readonly #toVerify: RestoredFile[] = []
-  /** Files that several jobs write to. */
-  readonly #shared = new Set<RestoredFile>()
+  readonly #shared: SharedFiles
   #entries = 0
   /** Read back and found to be different from what was restored. */
   readonly differing: string[] = []
@@ -67,6 +45,7 @@ export class Files {
     this.#folders = folders
     this.#crew = crew
     this.#onDone = onDone
+    this.#shared = new SharedFiles(context)
   }
 
   get isFull(): boolean {
@@ -167,7 +146,7 @@ export class Files {
   async #write(): Promise<void> {
     const planned = this.#plan.take()
     for (const job of planned)
-      for (const file of job.files) if (file.jobsLeft > 1 && !file.shared && !file.failed) this.#makeShared(file)
+      for (const file of job.files) if (file.jobsLeft > 1 && !file.shared && !file.failed) this.#shared.make(file)
     const jobs = planned[Symbol.iterator]()
     await this.#crew.work(
       () => this.#fetchNext(jobs),
@@ -208,18 +187,9 @@ export class Files {
       const folder = numbers.get(place) ?? numbers.size
       numbers.set(place, folder)
       const { name, sizeBytes } = node
+      const file = { folder, name, placement, isPrivate, metadata, sizeBytes }
       // What is cloned for every file is kept short.
-      return {
-        folder,
-        name,
-        placement,
-        metadata,
-        sizeBytes,
-        ...(isPrivate && { isPrivate }),
-        ...(holes && { holes }),
-        ...(shared && { shared }),
-        ...(failed && { failed }),
-      }
+      return holes || shared || failed ? { ...file, holes, shared, failed } : file
     })
     const root = folders?.root ?? ''
     const tempName = tempNames.next()
@@ -237,25 +207,6 @@ export class Files {
     }
   }
 
-  #makeShared(file: RestoredFile): void {
-    const { folders, tempNames } = this.#context
-    try {
-      const tempName = tempNames.next()
-      const fd = createFile(`${folders?.enter(file.folder.place)}/${tempName}`, 0o600)
-      try {
-        const { inode, device } = statOpenFile(fd)
-        file.shared = { tempName, inode, device }
-        this.#shared.add(file)
-        truncateFile(fd, file.node.sizeBytes)
-      } finally {
-        closeFile(fd)
-      }
-    } catch (error) {
-      file.failed = true
-      this.#context.failed(file.path, error)
-    }
-  }
-
   /** One holder of a file is done with it; after the last one it gets its name, or is removed. */
   #jobDone(file: RestoredFile, failure: { message: string; code: string } | undefined): void {
     file.jobsLeft--
@@ -265,32 +216,12 @@ export class Files {
     }
     if (file.jobsLeft > 0) return
     try {
-      if (file.shared) this.#completeShared(file, file.shared)
+      this.#shared.complete(file)
     } catch (error) {
       file.failed = true
       this.#context.failed(file.path, error)
     }
     this.#finish(file, file.failed ? undefined : file.action)
-  }
-
-  #completeShared(file: RestoredFile, shared: SharedFile): void {
-    const { folders, rights, losses } = this.#context
-    this.#shared.delete(file)
-    const folder = folders?.enter(file.folder.place)
-    const temp = `${folder}/${shared.tempName}`
-    if (file.failed) return discard(temp)
-    const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => file.path)
-    const fd = openShared(temp, shared)
-    try {
-      setMetadata(fd, file.metadata, rights, lose)
-      place(temp, `${folder}/${file.node.name}`, file.placement)
-      setFlags(fd, file.metadata, rights, lose)
-    } catch (error) {
-      discard(temp)
-      throw error
-    } finally {
-      closeFile(fd)
-    }
   }
 
   #finish(file: RestoredFile, action: RestoreAction | undefined): void {
@@ -330,13 +261,6 @@ export class Files {
 
   /** After an error that ended the run: half a file is nobody's. */
   tidy(): void {
-    const { folders } = this.#context
-    for (const { folder, shared } of this.#shared) {
-      try {
-        if (shared) discard(`${folders?.enter(folder.place)}/${shared.tempName}`)
-      } catch {
-        // its folder is gone
-      }
-    }
+    this.#shared.tidy()
   }
 }

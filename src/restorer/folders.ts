@@ -19,6 +19,7 @@ import { decide } from './conflict.ts'
 import type { RestoreContext } from './context.ts'
 import type { LossKind } from './losses.ts'
 import { type Metadata, isAcl, setFlags, setMetadata } from './metadata.ts'
+import { removeLeftover } from './leftovers.ts'
 import { makeAccessible, removeTree } from './remove-tree.ts'
 
 /** A directory of the snapshot, from when the walk enters it until everything below it is done. */
@@ -173,22 +174,16 @@ export class Folders {
 
   /** Takes note of what is in a directory, and removes what killed restores left there. */
   #look(folder: Folder, folders: OpenFolders): void {
-    const { tempNames, settings } = this.#context
+    const { tempNames, settings, rights } = this.#context
     const here = folders.enter(folder.place)
     folder.identity = statFile(`${here}/.`)
     for (const name of listDirectory(`${here}/.`)) {
-      if (!tempNames.isLeftover(name)) folder.names.add(name)
-      else if (!settings.dryRun) this.#removeLeftover(folders, folder, name)
+      const isLeftover = tempNames.isLeftover(name) && !settings.dryRun
+      if (!isLeftover || !removeLeftover(folders, folder.place, name, rights.uid)) folder.names.add(name)
     }
     if (folder.extra) folder.extra = new Set(folder.names)
     folder.bequeaths =
       !settings.dryRun && (readXattrs(`${here}/.`).some(({ name }) => isAcl(name)) || readFileFlags(`${here}/.`) !== 0)
-  }
-
-  #removeLeftover(folders: OpenFolders, { place, path }: Folder, name: string): void {
-    const ignore = (): void => undefined
-    const options = { dryRun: false, mayRemove: () => true, removed: ignore, failed: ignore }
-    removeTree(folders, place, name, `${path}/${name}`, options)
   }
 
   /** The path of a directory, in this one, that nobody else can write to: for what cannot be made and changed by descriptor. */

@@ -5,7 +5,7 @@ import type { LoadChunk } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { findNode, readTree } from '../snapshot/tree-reader.ts'
 import type { RestoreContext } from './context.ts'
-import type { RestoredFile } from './files.ts'
+import type { RestoredFile } from './restored-file.ts'
 
 /** An entry that further names of a file are linked to: its directory below the target, and its name in it. */
 export interface LinkTarget {

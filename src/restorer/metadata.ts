@@ -135,10 +135,13 @@ export function isAcl(name: string): boolean {
   return ACLS.has(name)
 }
 
+function kindOf(name: string): LossKind {
+  return isAcl(name) ? 'acl' : 'xattr'
+}
+
 function setXattrs(target: string | number, metadata: Metadata, rights: Rights, lose: Lose): void {
   const isWanted = (name: string): boolean => (isAcl(name) ? rights.acls : rights.xattrs)
   const wanted = metadata.xattrs?.filter(({ name }) => isWanted(name)) ?? []
-  const kindOf = (name: string): LossKind => (isAcl(name) ? 'acl' : 'xattr')
   const found = metadata.clean ? readXattrs(target) : []
   for (const { name } of found) {
     if (!isWanted(name) || LABELS.has(name) || wanted.some((xattr) => xattr.name === name)) continue

@@ -51,16 +51,15 @@ function toMetadata(
 ): Metadata {
   const { user, group } = node
   const named = !settings.numericIds
-  return {
+  const metadata: Metadata = {
     mode: node.type === 'symlink' ? undefined : node.mode % 0o10000,
     uid: (named && user !== '' ? userId(user) : undefined) ?? node.uid,
     gid: (named && group !== '' ? groupId(group) : undefined) ?? node.gid,
     mtimeNs: node.mtimeNs,
-    ...(node.atimeNs !== undefined && { atimeNs: node.atimeNs }),
-    ...(node.flags && { flags: node.flags }),
-    ...(xattrs && { xattrs }),
-    ...(clean && { clean }),
   }
+  const { atimeNs, flags } = node
+  if (atimeNs === undefined && !flags && !xattrs && !clean) return metadata
+  return { ...metadata, atimeNs, flags, xattrs, clean }
 }
 
 async function xattrsOf({ load, settings }: RestoreContext, field: Uint8Array, path: string): Promise<NodeXattr[]> {

@@ -1,4 +1,5 @@
 import { errnoOf } from '../base/errors.ts'
+import { FILE_FLAGS, setFileFlags } from '../platform/file-flags.ts'
 import { type FileStat, findFile, makeHardLink, makeSymlink, readLink } from '../platform/files.ts'
 import { OpenFolders } from '../platform/open-folder.ts'
 import { type SpecialFileType, deviceNumbers, makeSpecialFile } from '../platform/special-files.ts'
@@ -39,11 +40,11 @@ export class SpecialEntries {
   make(folder: Folder, node: TreeNode, path: string, metadata: Metadata, placement: Placement): boolean {
     const { rights, losses } = this.#context
     const isDevice = node.type === 'chardev' || node.type === 'blockdev'
+    const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => path)
     try {
       this.#place(folder, node.name, placement, (at) => {
         if (node.type === 'symlink') makeSymlink(node.linkTarget ?? '', at)
         else makeSpecialFile(at, node.type as SpecialFileType, 0o600, node.device ?? { major: 0, minor: 0 })
-        const lose = (kind: LossKind, error: unknown): void => losses.add(kind, error, () => path)
         try {
           setMetadata(at, metadata, rights, lose)
         } catch (error) {
@@ -71,16 +72,23 @@ export class SpecialEntries {
     node: TreeNode,
     placement: Placement,
   ): boolean {
-    return this.#place(folder, node.name, placement, (at) => {
-      const from = `${this.#there.enter(existing.folder)}/${existing.name}`
-      const before = findFile(from)
-      if (before?.type !== node.type || (node.type === 'file' && before.sizeBytes !== node.sizeBytes)) return false
-      makeHardLink(from, at)
-      const after = findFile(at)
-      if (after?.inode === before.inode && after.device === before.device) return true
-      discard(at)
-      return false
-    })
+    const from = (): string => `${this.#there.enter(existing.folder)}/${existing.name}`
+    const before = findFile(from())
+    if (before?.type !== node.type || (node.type === 'file' && before.sizeBytes !== node.sizeBytes)) return false
+    // Nothing that is immutable gets another name.
+    const locked = this.#context.rights.flags && before.type === 'file' ? (node.flags ?? 0) & LOCKS : 0
+    if (locked) setFileFlags(from(), 0)
+    try {
+      return this.#place(folder, node.name, placement, (at) => {
+        makeHardLink(from(), at)
+        const after = findFile(at)
+        if (after?.inode === before.inode && after.device === before.device) return true
+        discard(at)
+        return false
+      })
+    } finally {
+      if (locked) setFileFlags(from(), node.flags ?? 0)
+    }
   }
 
   /** Lets `make` make an entry and puts it in its place, unless it says that it did not. */
@@ -106,3 +114,5 @@ export class SpecialEntries {
     return node.type === 'fifo' || (major === node.device?.major && minor === node.device.minor)
   }
 }
+
+const LOCKS = FILE_FLAGS.IMMUTABLE | FILE_FLAGS.APPEND

@@ -7,7 +7,8 @@ import type { TreeEntry } from '../snapshot/tree-walk.ts'
 import { decide } from './conflict.ts'
 import type { RestoreAction, RestoreContext } from './context.ts'
 import type { Crew } from './crew.ts'
-import { Files, type RestoredFile } from './files.ts'
+import { Files } from './files.ts'
+import type { RestoredFile } from './restored-file.ts'
 import { type Folder, Folders, placeIn } from './folders.ts'
 import { HardLinks, type LinkTarget } from './hard-links.ts'
 import type { Metadata } from './metadata.ts'
@@ -92,7 +93,7 @@ export class Taker {
     const { path, node, included, whole } = entry
     if (place === undefined) return void this.#stack.push({ path, folder: parent, isOwn: false })
     const mirrored = this.#context.settings.conflict === 'mirror' && whole && included && !node.ancestor
-    const metadata = node.ancestor ? undefined : await metadataOf(this.#context, node, path, false)
+    const metadata = node.ancestor ? undefined : await this.#metadataOf(node, path, false)
     const folder = this.#folders.begin({ parent, path, place, node, metadata, mirrored })
     this.#stack.push({ path, folder, isOwn: true })
     if (included && !this.#folders.prepare(folder)) entry.skip()
@@ -158,8 +159,7 @@ export class Taker {
   async #restore(task: Task): Promise<void> {
     const { node, path, folder, found } = task
     const clean = folder.bequeaths || found !== undefined
-    const metadata =
-      plainMetadata(this.#context, node, path, clean) ?? (await metadataOf(this.#context, node, path, clean))
+    const metadata = await this.#metadataOf(node, path, clean)
     if (node.type !== 'file') return this.#makeSpecial(task, metadata)
     const holes = node.holes ? await holesOf(this.#context, node, path) : undefined
     const { placement, action } = task
@@ -183,6 +183,10 @@ export class Taker {
     this.#links.begun(file)
     const mayBeRight = found?.type === 'file' && found.sizeBytes === node.sizeBytes && found.linkCount === 1
     await this.#files.add(file, mayBeRight)
+  }
+
+  #metadataOf(node: TreeNode, path: string, clean: boolean): Metadata | Promise<Metadata> {
+    return plainMetadata(this.#context, node, path, clean) ?? metadataOf(this.#context, node, path, clean)
   }
 
   #makeSpecial(task: Task, metadata: Metadata): void {

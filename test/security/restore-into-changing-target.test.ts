@@ -29,7 +29,7 @@ import { IS_ROOT, TestRepository, hasCommand, issuesOf, needs, newFolder } from 
 import { digestTree } from '../tree-digest.ts'
 
 /** A folder that must stay as it is. */
-function newOutside(): { readonly outside: string; expectUntouched(): void } {
+function newOutside(): { readonly outside: string; readonly expectUntouched: () => void } {
   const outside = newFolder()
   mkdirSync(`${outside}/d`)
   for (const name of ['d/f0', 'd/f1', 'precious']) writeFileSync(`${outside}/${name}`, `precious ${name}`)
@@ -164,32 +164,32 @@ describe('something planted in the target', () => {
   })
 })
 
-describe('a hard link in a snapshot', () => {
-  /** Restores `z`, which claims to be another name of `first`, over what `plant` made. */
-  async function restoreLink(first: string, plant: (target: string) => void, others: object = {}): Promise<string> {
-    const repository = await TestRepository.create()
-    await commitSnapshot(repository, (save) => ({
-      tree: saveTree({ save } as MemoryChunks, {
-        ...others,
-        z: {
-          type: 'file',
-          sizeBytes: 4,
-          hardLink: first,
-          content: saveContent(Buffer.from('mine'), save) as Uint8Array,
-        },
-      }),
-    }))
-    const around = newFolder()
-    const target = `${around}/target`
-    mkdirSync(target)
-    writeFileSync(`${around}/outside`, 'evil')
-    plant(target)
-    await repository.extract({ target })
-    assert.equal(readFileSync(`${around}/outside`, 'utf8'), 'evil')
-    assert.equal(statSync(`${around}/outside`).nlink, 1)
-    return target
-  }
+/** Restores `z`, which claims to be another name of `first`, over what `plant` made. */
+async function restoreLink(first: string, plant: (target: string) => void, others: object = {}): Promise<string> {
+  const repository = await TestRepository.create()
+  await commitSnapshot(repository, (save) => ({
+    tree: saveTree({ save } as MemoryChunks, {
+      ...others,
+      z: {
+        type: 'file',
+        sizeBytes: 4,
+        hardLink: first,
+        content: saveContent(Buffer.from('mine'), save) as Uint8Array,
+      },
+    }),
+  }))
+  const around = newFolder()
+  const target = `${around}/target`
+  mkdirSync(target)
+  writeFileSync(`${around}/outside`, 'evil')
+  plant(target)
+  await repository.extract({ target })
+  assert.equal(readFileSync(`${around}/outside`, 'utf8'), 'evil')
+  assert.equal(statSync(`${around}/outside`).nlink, 1)
+  return target
+}
 
+describe('a hard link in a snapshot', () => {
   it('is restored by itself where it names something outside, or nothing of the snapshot', async () => {
     for (const first of ['../outside', '/etc/passwd', '..', '.', '', 'nothing', 'a/../../outside', 'z', 'a\0b']) {
       const target = await restoreLink(first, () => undefined)
