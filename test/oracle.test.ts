@@ -54,6 +54,15 @@ async function inside<T>(folder: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
+function blocks(folder: string): number {
+  return statSync(`${folder}/rare/sparse/large`).blocks
+}
+
+/** What anybody may restore. */
+function strip(lines: readonly string[]): string[] {
+  return lines.filter((line) => /^"torture\/(names|sizes|deep|wide|links|times)/.test(line))
+}
+
 describe('a tree with everything in it', { skip: needs(IS_ROOT, 'needs root') }, () => {
   it('comes back the same, with the same tree id, and with any number of workers', async (t) => {
     const place = newPlace(t)
@@ -76,7 +85,6 @@ describe('a tree with everything in it', { skip: needs(IS_ROOT, 'needs root') },
     const again = await inside(target, () => repository.create(['.'], { listEntries: false }))
     assert.equal(again.snapshot.tree, one.snapshot.tree)
     // As sparse as it was.
-    const blocks = (folder: string): number => statSync(`${folder}/rare/sparse/large`).blocks
     assert.ok(blocks(target) <= blocks(source) + 8, `${blocks(target)} blocks`)
   })
 
@@ -142,8 +150,6 @@ describe('a tree with everything in it', { skip: needs(IS_ROOT, 'needs root') },
       AS_NOBODY,
     ) as [{ issues: { message: string; code: string }[] }]
     assert.ok(result.issues.length >= 3 && result.issues.length < 12, JSON.stringify(result.issues))
-    const strip = (lines: readonly string[]): string[] =>
-      lines.filter((line) => /^"torture\/(names|sizes|deep|wide|links|times)/.test(line))
     const withoutOwners = { withoutOwners: true }
     assert.deepEqual(strip(digestTree(into, withoutOwners)), strip(digestTree(source, withoutOwners)))
     assert.equal(readFileSync(`${into}/rare/hard/c`, 'utf8'), 'the file with four names')

@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import type { Conflict, ExtractOptions, PatternOption } from '../operations/extract.ts'
 import { parseCount } from './option-values.ts'
+import { addPatternOptions } from './pattern-options.ts'
 
 /** Options of `extract` and `restore`, as commander gives them. */
 export interface ExtractCommandOptions {
@@ -28,13 +29,6 @@ const CONFLICTS = ['fail', 'keep', 'overwrite', 'if-newer', 'mirror'] as const s
  * command line counts.
  */
 export function addExtractOptions(command: Command): readonly PatternOption[] {
-  const patterns: PatternOption[] = []
-  const gather =
-    (kind: PatternOption['kind']) =>
-    (value: string): string => {
-      patterns.push({ kind, value })
-      return value
-    }
   command
     .option('--list', 'print every path that is written')
     .addOption(
@@ -46,10 +40,8 @@ export function addExtractOptions(command: Command): readonly PatternOption[] {
     .option('--verify', 'read everything back afterwards and compare')
     .option('--strip-components <N>', 'leave away the first N names of every path', parseCount)
     .option('--stdout', 'write the contents of files to standard output, one after the other, and nothing else')
-    .option('-e, --exclude <PATTERN>', 'leave out what matches', gather('exclude'))
-    .option('--exclude-from <FILE>', 'leave out what matches a line of FILE', gather('exclude-from'))
-    .option('--pattern <PATTERN>', "take ('+ …') or leave out ('- …') what matches", gather('pattern'))
-    .option('--patterns-from <FILE>', 'the same, line by line from FILE', gather('patterns-from'))
+  const patterns = addPatternOptions(command)
+  command
     .option('--numeric-ids', 'owners by number, not by name')
     .option('--no-xattrs', 'leave extended attributes alone (also --noxattrs)')
     .addOption(new Option('--noxattrs').hideHelp())

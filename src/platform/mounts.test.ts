@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { toRawName } from '../base/raw-name.ts'
-import { mountOf, parseMounts, readMounts } from './mounts.ts'
+import { type Mount, mountOf, parseMounts, readMounts } from './mounts.ts'
 
 const TEXT =
   String.raw`22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
@@ -9,6 +9,8 @@ const TEXT =
 91 22 0:56 /sub /mnt/with\040space\011tab ro - vfat /dev/sdb1 ro
 broken line
 92 22 0:57 / /mnt/caf` + '\xe9 rw - fuse.sshfs user@host: rw,user_id=0\n'
+
+const mount = (mountPoint: string, type: string): Mount => ({ mountPoint, type, options: [] })
 
 describe('parseMounts()', () => {
   it('reads mount points, types and options, and passes over anything else', () => {
@@ -26,7 +28,6 @@ describe('parseMounts()', () => {
 
 describe('mountOf()', () => {
   it('is the innermost one above a path, and of several on one path the last', () => {
-    const mount = (mountPoint: string, type: string) => ({ mountPoint, type, options: [] })
     const mounts = [mount('/', 'a'), mount('/mnt', 'b'), mount('/mnt', 'c'), mount('/mnt/x', 'd')]
     const typeOf = (path: string): string | undefined => mountOf(mounts, path)?.type
     assert.deepEqual(['/', '/mnt', '/mnt/y', '/mntx', '/mnt/x/y'].map(typeOf), ['a', 'c', 'c', 'a', 'd'])
