@@ -11,7 +11,9 @@ export interface Operations {
   readonly init: () => Promise<Pick<typeof import('../operations/init.ts'), 'initRepository'>>
   readonly create: () => Promise<Pick<typeof import('../operations/create.ts'), 'createSnapshot'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
-  readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
+  readonly extract: () => Promise<
+    Pick<typeof import('../operations/extract.ts'), 'extractSnapshot' | 'extractContents'>
+  >
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
 }
