@@ -1,4 +1,4 @@
-import { constants, openSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import { errnoOf } from '../base/errors.ts'
 import { withShortPath } from './long-path.ts'
 
@@ -20,10 +20,36 @@ export function openDirectory(path: string): number {
   })
 }
 
+/**
+ * Opens the directory at `path`, which is `root` or lies below it, step by step: only on the way to `root` symlinks are followed.
+ * The caller closes it.
+ */
+export function openDirectoryBelow(root: string, path: string): number {
+  let fd = openDirectory(root)
+  let at = root
+  for (const name of path.slice(root.length).split('/')) {
+    if (name === '') continue
+    at = `${at}/${name}`
+    const above = fd
+    try {
+      fd = openDirectory(pathIn(above, name, at))
+    } finally {
+      closeSync(above)
+    }
+  }
+  return fd
+}
+
 /** A path to what a descriptor is open on, valid as long as it is; `path` where the system has no such thing. */
 export function handlePath(fd: number, path: string): string {
   hasHandles ??= statSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false }) !== undefined
   return hasHandles ? `/proc/self/fd/${fd}` : path
+}
+
+/** A path to `name` in the directory that a descriptor is open on; `path`, where it usually is, if the system has no such thing. */
+export function pathIn(fd: number, name: string, path: string): string {
+  const handle = handlePath(fd, '')
+  return handle === '' ? path : `${handle}/${name}`
 }
 
 let hasHandles: boolean | undefined
