@@ -1,5 +1,4 @@
 import { closeSync, constants, openSync, statSync } from 'node:fs'
-import { errnoOf } from '../base/errors.ts'
 import { withShortPath } from './long-path.ts'
 
 /**
@@ -7,17 +6,10 @@ import { withShortPath } from './long-path.ts'
  * swaps a directory above for a symlink, and a path to it has no length limit. Linux only; elsewhere paths have to do.
  */
 
-/** Opens a directory, and nothing else, for reading; the caller closes it. Leaves its access time alone where the system permits. */
+/** Opens a directory, and nothing else, for reading; the caller closes it. */
 export function openDirectory(path: string): number {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-  return withShortPath(path, (shortPath) => {
-    try {
-      return openSync(shortPath, flags | constants.O_NOATIME)
-    } catch (error) {
-      if (errnoOf(error) !== 'EPERM') throw error // somebody else's directory
-      return openSync(shortPath, flags)
-    }
-  })
+  return withShortPath(path, (shortPath) => openSync(shortPath, flags))
 }
 
 /**

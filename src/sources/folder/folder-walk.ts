@@ -63,11 +63,12 @@ export class FolderWalk {
   readonly #stack: Frame[] = []
   readonly #selection: Selection
   readonly #stat = new EntryStat()
-  readonly #batch = new BatchWriter(BATCH_ENTRIES)
+  readonly #batch: BatchWriter
   #root: WalkRoot | undefined
 
-  constructor(start: WalkRoot | WalkPart, selection: Selection) {
+  constructor(start: WalkRoot | WalkPart, selection: Selection, batchEntries = BATCH_ENTRIES) {
     this.#selection = selection
+    this.#batch = new BatchWriter(batchEntries)
     if ('systemPath' in start) this.#root = start
     else this.#resume(start)
   }
