@@ -69,7 +69,10 @@ export class Program {
   /** Backs up with `--json --list`. Unless `exit` says otherwise, it must succeed. */
   create(args: readonly string[], { exit = 0, ...options }: RunOptions & { readonly exit?: number } = {}): CreateRun {
     const name = `::s${++this.#snapshots}`
-    const result = this.run(['create', '-r', this.repository, name, '--json', '--list', '--no-progress', ...args], options)
+    const result = this.run(
+      ['create', '-r', this.repository, name, '--json', '--list', '--no-progress', ...args],
+      options,
+    )
     assert.equal(result.status, exit, result.stderr)
     const lines = jsonLines(result.stdout)
     const entries = lines.filter(({ message_type: type }) => type === 'verbose_status')

@@ -31,9 +31,10 @@ interface CreateCommandOptions extends CreateReportOptions {
   readonly includeFile?: string[]
   readonly numericIds?: true
   readonly atime?: true
-  readonly xattrs: boolean
-  readonly acls: boolean
-  readonly flags: boolean
+  /** Absent unless given: commander sets its default `true` for `--no-…` before commands add their options. */
+  readonly xattrs?: false
+  readonly acls?: false
+  readonly flags?: false
   readonly noxattrs?: true
   readonly noacls?: true
   readonly noflags?: true
@@ -181,9 +182,9 @@ async function run(
       workers: options.workers,
       detect: options.detect,
       attributes: {
-        xattrs: options.xattrs && !options.noxattrs,
-        acls: options.acls && !options.noacls,
-        flags: options.flags && !options.noflags && !options.nobsdflags,
+        xattrs: options.xattrs !== false && !options.noxattrs,
+        acls: options.acls !== false && !options.noacls,
+        flags: options.flags !== false && !options.noflags && !options.nobsdflags,
       },
       stableForMs: options.stableFor,
       checkpointIntervalMs: options.checkpointInterval,
