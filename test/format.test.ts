@@ -211,6 +211,7 @@ describe('docs/format.md', () => {
       samples: Buffer.alloc(1),
       root: { name: 'n', type: 'fifo', mode: 0, uid: 0, gid: 0, user: '', group: '', sizeBytes: 0, mtimeNs: 0n },
       checkpoint: true,
+      leftOut: ['acls'],
       parent: '1'.repeat(32),
       stats: {},
     }

@@ -15,6 +15,8 @@ export interface ParentTree {
   readonly stamps: Uint8Array | undefined
   /** Needed for files that are taken for unchanged by a sample. */
   readonly samples: Uint8Array | undefined
+  /** Its nodes lack extended attributes that are wanted now, so those of every entry are looked at. */
+  readonly xattrsLeftOut?: boolean | undefined
 }
 
 /**
@@ -46,6 +48,7 @@ export class Comparison {
   readonly #load: LoadChunk
   readonly #table: Pick<ChunkTable, 'has'>
   readonly #detect: Detect
+  readonly #hasXattrs: boolean
   #stamps: StampReader | undefined
   #samples: SampleReader | undefined
   /** Chunks of the files that were found unchanged, counting those of a file up to the first that is gone. */
@@ -56,6 +59,7 @@ export class Comparison {
     this.#load = load
     this.#table = table
     this.#detect = detect
+    this.#hasXattrs = parent?.xattrsLeftOut !== true
     this.#stamps = parent?.stamps && new StampReader(parent.stamps, load)
     this.#samples = parent?.samples && new SampleReader(parent.samples, load)
     this.#cursors = [parent && new ParentCursor(parent.tree, 0, load)]
@@ -118,11 +122,11 @@ export class Comparison {
     // What is not stored as chunks costs nothing to be looked at again.
     if (!isStamped && (detect === 'ctime' || entry.type !== 'file')) return false
     const isLive = this.isLive(node, entry.path)
-    if (detect === 'ctime') return isLive
+    if (detect === 'ctime' && this.#hasXattrs) return isLive
     return this.#judgeFurther(entry, found, {
       isLive,
       isStamped,
-      wantsSample: detect !== 'mtime' && entry.sizeBytes > 0,
+      wantsSample: detect === 'partial-hash' && entry.sizeBytes > 0,
     })
   }
 
@@ -132,7 +136,7 @@ export class Comparison {
     known: { readonly isLive: boolean | Promise<boolean>; readonly isStamped: boolean; readonly wantsSample: boolean },
   ): Promise<Verdict> {
     if (!(await known.isLive)) return false
-    const sameAttributes = known.isStamped
+    const sameAttributes = known.isStamped && this.#hasXattrs
     if (entry.type !== 'file' || !known.wantsSample) return { sameAttributes, sample: undefined }
     const sample = (await this.#samples?.find(position)) ?? NO_SAMPLE
     return sample !== NO_SAMPLE && { sameAttributes, sample }

@@ -31,9 +31,15 @@ interface CreateCommandOptions extends CreateReportOptions {
   readonly includeFile?: string[]
   readonly numericIds?: true
   readonly atime?: true
-  readonly xattrs: boolean
-  readonly acls: boolean
-  readonly flags: boolean
+  /** Absent unless given: commander sets its default `true` for `--no-…` before commands add their options. */
+  readonly xattrs?: false
+  readonly acls?: false
+  readonly flags?: false
+  readonly noxattrs?: true
+  readonly noacls?: true
+  readonly noflags?: true
+  readonly nobsdflags?: true
+  readonly numericOwner?: true
 }
 
 /** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
@@ -84,7 +90,7 @@ export const define: DefineCommand = (command, context) => {
     .option('--exclude-nodump', "leave out what has chattr's flag d")
     .option('-x, --one-file-system', 'stay in one file system')
     .option('--ignore-file <NAME>', "leave out what files of this NAME say, by git's rules (repeatable)", collect)
-    .option('--include-file <NAME>', 'where a file of this NAME lies, save only what it lists (repeatable)', collect)
+    .option('--include-file <NAME>', 'save only what files of this NAME list, where one lies (repeatable)', collect)
     .option('--numeric-ids', 'store owners by number only')
     .option('--atime', 'store access times')
     .addOption(new Option('--no-xattrs', 'store no extended attributes'))
@@ -92,12 +98,17 @@ export const define: DefineCommand = (command, context) => {
     .addOption(new Option('--no-flags', 'store no file flags'))
     .optionsGroup('What counts as changed:')
     .addOption(new Option('--detect <WAY>', 'how unchanged files are recognized').choices(DETECT).default('auto'))
-    .option('--settle <TIME>', 'wait before looking, for file servers to settle; milliseconds', parseDuration('ms'))
-    .option('--stable-for <TIME>', 'save a file only once it has stayed the same for TIME', parseDuration('ms'))
+    .option('--settle <TIME>', 'wait so long before looking: 300 or 300ms, 2s', parseDuration('ms'))
+    .option('--stable-for <TIME>', 'save a file only once it has stayed the same so long', parseDuration('ms'))
     .option('--sync-before', 'have the system write everything to disk first')
+  for (const name of BORG_OPTIONS) command.addOption(new Option(`--${name}`).hideHelp())
+  command
     .addHelpText('after', HELP)
     .action((values: string[], options: CreateCommandOptions) => run(context, values, patterns, options))
 }
+
+/** Borg's own spellings, for scripts made for it; the last three are about what is not stored anyway. */
+const BORG_OPTIONS = ['noxattrs', 'noacls', 'noflags', 'nobsdflags', 'numeric-owner', 'noatime', 'noctime', 'nobirthtime']
 
 const DETECT = ['auto', 'ctime', 'mtime', 'partial-hash', 'full-hash'] as const satisfies readonly Detect[]
 
@@ -145,7 +156,7 @@ async function run(
       excludeNodump: options.excludeNodump ?? false,
       oneFileSystem: options.oneFileSystem ?? false,
     },
-    numericIds: options.numericIds,
+    numericIds: options.numericIds ?? options.numericOwner,
     atime: options.atime,
     settleMs: options.settle,
     syncBefore: options.syncBefore,
@@ -170,7 +181,11 @@ async function run(
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
       detect: options.detect,
-      attributes: { xattrs: options.xattrs, acls: options.acls, flags: options.flags },
+      attributes: {
+        xattrs: options.xattrs !== false && !options.noxattrs,
+        acls: options.acls !== false && !options.noacls,
+        flags: options.flags !== false && !options.noflags && !options.nobsdflags,
+      },
       stableForMs: options.stableFor,
       checkpointIntervalMs: options.checkpointInterval,
       countAhead: output.interactive && !output.settings.quiet,

@@ -89,12 +89,20 @@ async function listEntries(
   })
 }
 
-/** One line as `borg list REPO::NAME` and `ls -l` print it: `-rw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:44:05 a/b`. */
+/**
+ * One line as `borg list REPO::NAME` and `ls -l` print it: `-rw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:44:05 a/b`. A
+ * device has its numbers in place of a size; `h` and `link to` mark another name of a file that came before.
+ */
 export function entryLine(entry: EntryInfo): string {
+  const { device, hardLink, linkTarget } = entry
   const user = (printable(entry.user) || String(entry.uid)).padEnd(6)
   const group = (printable(entry.group) || String(entry.gid)).padEnd(6)
-  const size = String(entry.sizeBytes).padStart(8)
-  const target = entry.linkTarget === undefined ? '' : ` -> ${printable(entry.linkTarget)}`
+  const size = (device ? `${device.major},${device.minor}` : String(entry.sizeBytes)).padStart(8)
   const mode = formatMode(entry.type, entry.mode)
-  return `${mode} ${user} ${group} ${size} ${formatTime(nsToMs(entry.mtimeNs))} ${printable(entry.path)}${target}`
+  const target =
+    (hardLink === undefined ? '' : ` link to ${printable(hardLink)}`) +
+    (linkTarget === undefined ? '' : ` -> ${printable(linkTarget)}`)
+  const mark = entry.changed ? ' (changed while it was read)' : ''
+  const shownMode = hardLink === undefined ? mode : `h${mode.slice(1)}`
+  return `${shownMode} ${user} ${group} ${size} ${formatTime(nsToMs(entry.mtimeNs))} ${printable(entry.path)}${target}${mark}`
 }

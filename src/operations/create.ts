@@ -106,6 +106,9 @@ export interface CreateResult {
   readonly durationMs: number
 }
 
+/** Attributes that nothing but looking at each file can tell to be missing in the previous snapshot. */
+const XATTR_KINDS = ['xattrs', 'acls'] as const
+
 /** Time between checkpoints: what is lost at most of a long first backup that is interrupted. */
 const CHECKPOINT_INTERVAL_MS = 5 * 60_000
 
@@ -211,7 +214,10 @@ class CreateRun {
       table: repository.table,
       loadChunk: (id) => repository.readChunk(id, access),
       storePack: (pack) => session.storePack(pack),
-      parent,
+      parent: parent && {
+        ...parent,
+        xattrsLeftOut: XATTR_KINDS.some((kind) => parent.leftOut.includes(kind) && options.attributes?.[kind] !== false),
+      },
       detect: options.detect ?? 'auto',
       attributes: { xattrs: true, acls: true, flags: true, ...options.attributes },
       stableForMs: options.stableForMs ?? 0,
@@ -258,6 +264,7 @@ class CreateRun {
       samples: archived.samples,
       root: archived.root,
       checkpoint,
+      leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),
       parent: this.#parent?.id,
       stats: {
         ...counter.stats(),

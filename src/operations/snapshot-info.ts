@@ -1,4 +1,5 @@
 import { toHex } from '../base/ids.ts'
+import { FILE_FLAGS } from '../platform/file-flags.ts'
 import type { LoadedIndex } from '../repository/repository.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
@@ -73,10 +74,23 @@ export interface EntryInfo {
   readonly mtimeNs: bigint
   /** Of symlinks; raw-name text. */
   readonly linkTarget: string | undefined
+  /** Of another name of a file that came before: the path of its first name; raw-name text. */
+  readonly hardLink: string | undefined
+  /** Of devices. */
+  readonly device: { readonly major: number; readonly minor: number } | undefined
+  /** Words for what chattr(1) sets: `nodump`, `immutable`, `append`. */
+  readonly flags: readonly string[]
+  /** It has extended attributes or ACLs. */
+  readonly hasXattrs: boolean
+  /** ns since 1970; only where it was stored. */
+  readonly atimeNs: bigint | undefined
+  /** The file changed while it was read: its content may be of different moments. */
+  readonly changed: boolean
 }
 
 export function toSnapshotInfo(snapshot: Snapshot, index: Pick<LoadedIndex, 'packs'>): SnapshotInfo {
-  const { stats, tree, issues, parent: _parent, stamps: _stamps, samples: _samples, root: _root, ...rest } = snapshot
+  const { stats, tree, issues, ...more } = snapshot
+  const { parent: _parent, stamps: _stamps, samples: _samples, root: _root, leftOut: _leftOut, ...rest } = more
   return {
     ...rest,
     incomplete: issues > 0,
@@ -90,9 +104,34 @@ export function toSnapshotInfo(snapshot: Snapshot, index: Pick<LoadedIndex, 'pac
 }
 
 export function toEntryInfo(path: string, node: TreeNode): EntryInfo {
-  const { type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget } = node
-  return { path, type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget }
+  const { type, mode, uid, gid, user, group, sizeBytes, mtimeNs, linkTarget, hardLink, device, atimeNs } = node
+  const { flags = 0, changed = false } = node
+  return {
+    path,
+    type,
+    mode,
+    uid,
+    gid,
+    user,
+    group,
+    sizeBytes,
+    mtimeNs,
+    linkTarget,
+    hardLink,
+    device,
+    flags: FLAG_NAMES.filter(([bit]) => (flags & bit) !== 0).map(([, name]) => name),
+    hasXattrs: node.xattrs !== undefined,
+    atimeNs,
+    changed,
+  }
 }
+
+/** As chattr(1) describes its letters d, i, a. */
+const FLAG_NAMES = [
+  [FILE_FLAGS.NODUMP, 'nodump'],
+  [FILE_FLAGS.IMMUTABLE, 'immutable'],
+  [FILE_FLAGS.APPEND, 'append'],
+] as const
 
 /** Sums over all snapshots. */
 export function totalsOf(snapshots: readonly Snapshot[], index: Pick<LoadedIndex, 'packs'>): RepositoryTotals {

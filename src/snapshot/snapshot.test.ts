@@ -73,11 +73,11 @@ describe('encodeSnapshot() and decodeSnapshot()', () => {
 describe('a damaged snapshot record', () => {
   it('is DATA_CORRUPT naming the object, whichever field is missing or of another type', () => {
     const [root] = fc.sample(anyNode, { numRuns: 1, seed: 1 })
-    const full = testSnapshot({ stamps: Buffer.of(0), samples: Buffer.of(0), root, checkpoint: true, parent: session })
+    const full = testSnapshot({ stamps: Buffer.of(0), samples: Buffer.of(0), root, checkpoint: true, leftOut: ['acls'], parent: session })
     const { snapshot } = stored(full) as {
       snapshot: Record<string, unknown>
     }
-    const optional = new Set(['stamps', 'samples', 'root', 'checkpoint', 'parent'])
+    const optional = new Set(['stamps', 'samples', 'root', 'checkpoint', 'leftOut', 'parent'])
     for (const name of Object.keys(snapshot)) {
       for (const bad of [undefined, null, 5, 'xx', true, [null], [5], [{}], [{ base64: 5 }], { length: 1 }]) {
         const value = { snapshot: { ...snapshot, [name]: bad } }
@@ -101,7 +101,7 @@ describe('a damaged snapshot record', () => {
 /** Whether a value of the test happens to be a right one. */
 function isRight(name: string, value: unknown): boolean {
   if (typeof value === 'string')
-    return !['tree', 'root', 'checkpoint', 'parent', 'paths', 'tags', 'commandLine', 'issues', 'stats'].includes(name)
+    return !['tree', 'root', 'checkpoint', 'parent', 'paths', 'tags', 'commandLine', 'leftOut', 'issues', 'stats'].includes(name)
   if (name === 'checkpoint') return typeof value === 'boolean' || value === null
   return typeof value === 'number' && name === 'issues'
 }

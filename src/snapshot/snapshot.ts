@@ -51,6 +51,8 @@ export interface Snapshot {
   readonly root: TreeNode | undefined
   /** Committed by a run on its way: what is in it is whole, but it ends where the run was. */
   readonly checkpoint: boolean
+  /** Kinds of attributes (`xattrs`, `acls`) that no node has since they were not wanted, whatever the entries had. */
+  readonly leftOut: readonly string[]
   /** The snapshot this one was compared with while it was made. */
   readonly parent: SessionId | undefined
   readonly stats: SnapshotStats
@@ -58,7 +60,7 @@ export interface Snapshot {
 
 /** The commit record of a snapshot. Raw-name text that is not UTF-8 goes in base64. */
 export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
-  const { id: _, tree, stamps, samples, root, checkpoint, paths, ...rest } = snapshot
+  const { id: _, tree, stamps, samples, root, checkpoint, leftOut, paths, ...rest } = snapshot
   return {
     snapshot: {
       ...rest,
@@ -68,6 +70,7 @@ export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
       samples: samples && Buffer.from(samples).toString('base64'),
       root: root && encodeRoot(root),
       checkpoint: checkpoint || undefined,
+      leftOut: leftOut.length > 0 ? leftOut : undefined,
     },
   }
 }
@@ -107,6 +110,7 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     samples: fields.optionalBytes('samples'),
     root: root && decodeNode(new ByteReader(root, what), what),
     checkpoint: fields.optionalFlag('checkpoint'),
+    leftOut: fields.optionalTexts('leftOut'),
     parent: fields.optionalSession('parent'),
     stats: fields.numbers('stats', STATS),
   }
@@ -175,6 +179,10 @@ class Fields {
       if (typeof value !== 'string') throw this.#damaged(name)
       return value
     })
+  }
+
+  optionalTexts(name: string): string[] {
+    return this.#value[name] === undefined ? [] : this.texts(name)
   }
 
   paths(name: string): string[] {

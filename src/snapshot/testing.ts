@@ -225,6 +225,7 @@ export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
     samples: undefined,
     root: undefined,
     checkpoint: false,
+    leftOut: [],
     parent: undefined,
     stats: {
       filesNew: 1,

@@ -97,6 +97,25 @@ describe('create', () => {
     }
   })
 
+  it("keeps all attributes of a file, unless told otherwise in our words or Borg's", async () => {
+    const all = { xattrs: true, acls: true, flags: true }
+    for (const [argv, attributes, numericIds] of [
+      [[], all, undefined],
+      [['--no-xattrs'], { ...all, xattrs: false }, undefined],
+      [['--noxattrs', '--no-acls'], { ...all, xattrs: false, acls: false }, undefined],
+      [['--noacls', '--no-flags'], { ...all, acls: false, flags: false }, undefined],
+      [['--noflags', '--noatime'], { ...all, flags: false }, undefined],
+      [['--nobsdflags', '--noctime', '--nobirthtime'], { ...all, flags: false }, undefined],
+      [['--numeric-ids'], all, true],
+      [['--numeric-owner'], all, true],
+    ] as const) {
+      const { operations, calls } = creating()
+      const { exitCode, stderr } = await runCli(['create', ...argv, 'r::n', 'a'], { operations })
+      assert.deepEqual([exitCode, stderr], [0, ''])
+      assert.deepEqual([calls[0]?.options.attributes, calls[0]?.options.numericIds], [attributes, numericIds])
+    }
+  })
+
   it('takes paths with :: after --', async () => {
     const { operations, calls } = creating()
     await runCli(['create', '-r', 'r', '--', 'a::b', '--stats'], { operations })

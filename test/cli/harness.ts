@@ -169,6 +169,12 @@ export function anEntry(changes: Partial<EntryInfo> = {}): EntryInfo {
     sizeBytes: 1234,
     mtimeNs: 1_795_264_245_123_456_789n,
     linkTarget: undefined,
+    hardLink: undefined,
+    device: undefined,
+    flags: [],
+    hasXattrs: false,
+    atimeNs: undefined,
+    changed: false,
     ...changes,
   }
 }

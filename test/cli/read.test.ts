@@ -111,6 +111,29 @@ lrwxrwxrwx ann    staff         3 Sat, 2026-11-21 13:30:45 home/ann/link -> \\x0
     )
   })
 
+  it('marks other names of a file, devices, and what changed while it was read', async () => {
+    const entries = [
+      anEntry({ path: 'a', hardLink: 'first\n' }),
+      anEntry({ path: 'b', type: 'blockdev', sizeBytes: 0, device: { major: 259, minor: 1_048_575 } }),
+      anEntry({ path: 'c', changed: true, hasXattrs: true, flags: ['nodump'], atimeNs: 1n, hardLink: 'caf\uDCE9' }),
+    ]
+    const { stdout } = await runCli(['list', 'r::n'], { operations: reading({ entries }) })
+    assert.equal(
+      stdout,
+      `hrw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:30:45 a link to first\\n
+brw-r--r-- ann    staff  259,1048575 Sat, 2026-11-21 13:30:45 b
+hrw-r--r-- ann    staff      1234 Sat, 2026-11-21 13:30:45 c link to caf\uFFFD (changed while it was read)
+`,
+    )
+    const json = await runCli(['list', 'r::n', '--json'], { operations: reading({ entries }) })
+    const [, a = {}, b, c] = jsonLines(json.stdout)
+    assert.equal(a['hard_link'], 'first\n')
+    assert.deepEqual(b?.['device'], { major: 259, minor: 1_048_575 })
+    assert.deepEqual([c?.['changed'], c?.['has_xattrs'], c?.['flags']], [true, true, ['nodump']])
+    assert.deepEqual([c?.['atime'], c?.['hard_link_b64']], ['1970-01-01T00:00:00.000000001Z', 'Y2Fm6Q=='])
+    for (const name of ['changed', 'has_xattrs', 'flags', 'atime', 'device']) assert.ok(!(name in a), name)
+  })
+
   it("prints entries as restic's lines with --json, exact to the nanosecond and the byte", async () => {
     const entries = [anEntry({ path: 'home/caf\uDCE9' })]
     const { stdout } = await runCli(['list', '/mnt/r::monday', '--json'], { operations: reading({ entries }) })

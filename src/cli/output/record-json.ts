@@ -65,6 +65,12 @@ export function nodeJson(entry: EntryInfo): Record<string, unknown> {
     mode: entry.mode,
     permissions: formatMode(entry.type, entry.mode),
     mtime: formatNsTime(entry.mtimeNs),
+    ...(entry.atimeNs === undefined ? {} : { atime: formatNsTime(entry.atimeNs) }),
     ...(entry.linkTarget === undefined ? {} : rawField('linktarget', entry.linkTarget)),
+    ...(entry.hardLink === undefined ? {} : rawField('hard_link', entry.hardLink)),
+    ...(entry.device === undefined ? {} : { device: entry.device }),
+    ...(entry.flags.length === 0 ? {} : { flags: entry.flags }),
+    ...(entry.hasXattrs ? { has_xattrs: true } : {}),
+    ...(entry.changed ? { changed: true } : {}),
   }
 }
