@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
 import { type Clock, systemClock } from '../src/base/clock.ts'
 import { fromRawName } from '../src/base/raw-name.ts'
+import { checkRepository } from '../src/operations/check.ts'
 import { type CreateEvent, type CreateOptions, type CreateResult, createSnapshot } from '../src/operations/create.ts'
 import {
   type ExtractEvent,
@@ -99,6 +100,18 @@ export class TestRepository {
     return new TestRepository(access)
   }
 
+  /** A copy in a folder of its own, to be damaged or crashed; it has the same keys. */
+  copy(): TestRepository {
+    const location = path.join(newFolder(), 'repo')
+    cpSync(this.location, location, { recursive: true, preserveTimestamps: true })
+    return new TestRepository({ ...this.access, location })
+  }
+
+  /** Removes its folder before all tests are done: for tests that make many. */
+  remove(): void {
+    rmSync(path.dirname(this.location), { recursive: true, force: true })
+  }
+
   /** Backs up paths, with one worker, for starting threads takes time; events are collected in the result. */
   async create(
     paths: readonly string[],
@@ -133,11 +146,12 @@ export class TestRepository {
     return { ...result, target, events }
   }
 
-  /** Restores a snapshot and asserts that it is what lies at `source`, an absolute path. */
-  async expectRestored(source: string, snapshot = 'latest'): Promise<void> {
+  /** Restores a snapshot and asserts that it is what lies at `source`, an absolute path, or what lay there once. */
+  async expectRestored(source: string, snapshot = 'latest', want = digestTree(source)): Promise<void> {
     const { target, issues } = await this.extract({ snapshot })
     assert.equal(issues, 0)
-    assert.deepEqual(digestTree(path.join(target, source)), digestTree(source))
+    assert.deepEqual(digestTree(path.join(target, source)), want)
+    rmSync(target, { recursive: true })
   }
 
   /** Names of the objects whose keys begin with `prefix`. */
@@ -148,6 +162,17 @@ export class TestRepository {
       .filter((key) => key.startsWith(prefix))
       .sort()
   }
+}
+
+/** Asserts that a check of every byte finds nothing wrong. */
+export async function expectSound({ access }: Pick<TestRepository, 'access'>): Promise<void> {
+  const found: string[] = []
+  const { errors } = await checkRepository(access, {
+    readData: true,
+    workers: 1,
+    onEvent: (event) => event.type === 'error' && found.push(`${event.object}: ${event.message}`),
+  })
+  assert.deepEqual([errors, found], [0, []])
 }
 
 /** Status letters by path, of a run with `listEntries`. */
@@ -188,5 +213,7 @@ export function runScript(code: string, given: object, command: readonly string[
 
 /** Starts such a module in a process of its own; what it writes can be read from its `stdout`. */
 export function startScript(code: string, given: object): ChildProcess {
-  return spawn(process.execPath, scriptArgs(code, given), { stdio: ['pipe', 'pipe', 'inherit'] })
+  // The first that ends by itself leaves its compiled code for all others.
+  const env = { ...process.env, NODE_COMPILE_CACHE: path.join(root, 'compile-cache') }
+  return spawn(process.execPath, scriptArgs(code, given), { stdio: ['pipe', 'pipe', 'inherit'], env })
 }
