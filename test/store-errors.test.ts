@@ -1,6 +1,6 @@
 /** A store that fails at any of a run's operations, whatever the reason, and what the run and the next one make of it. */
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { before, describe, it } from 'node:test'
 import { fixedClock } from '../src/base/clock.ts'
 import { CairnError, type ErrorCode, isCairnError } from '../src/base/errors.ts'
@@ -9,13 +9,14 @@ import { createSnapshot } from '../src/operations/create.ts'
 import { extractSnapshot } from '../src/operations/extract.ts'
 import { listSnapshots } from '../src/operations/list.ts'
 import type { RepositoryAccess } from '../src/operations/repository-access.ts'
+import { hasPrograms } from '../src/platform/testing.ts'
 import { FolderKeyFiles } from '../src/repository/key-files.ts'
 import { createRepository } from '../src/repository/repository.ts'
 import { SILENCE_MS } from '../src/repository/sessions/open-session.ts'
 import { MemoryStorage } from '../src/storage/memory/memory-storage.ts'
 import type { Storage } from '../src/storage/storage.ts'
 import { type Fault, FaultyStorage, type Operation } from '../src/storage/testing.ts'
-import { LATER_CLOCK, expectSound, newFolder } from './testing.ts'
+import { LATER_CLOCK, TestRepository, cairn, expectSound, newFolder, withFault } from './testing.ts'
 import { digestTree } from './tree-digest.ts'
 
 const source = newFolder()
@@ -120,5 +121,44 @@ describe('a store that fails from one operation on', () => {
     for (const kind of ['put', 'putIfAbsent'] as const)
       for (let nth = 1; nth <= puts.filter((put) => put.kind === kind).length; nth++)
         assert.equal(await failAndGoOn({ kind, nth, when: 'before', times: Infinity }, 'STORAGE_FULL'), 'failed')
+  })
+})
+
+describe('a disk whose system calls fail', () => {
+  // Calls that only the store makes; but koffi syncs standard output and error at the end, and waits for ever if the latter fails.
+  const faults = ['/^pwrite64', '/^fsync', '/^rename', '/^link'].flatMap((call) =>
+    (call === '/^fsync' ? [3, 6, 9] : [1, 2, 4]).flatMap((nth) => [
+      `${call}:error=EIO:when=${nth}`,
+      `${call}:error=ENOSPC:when=${nth}+`,
+      // Not for ever: the callers try again.
+      `${call}:error=EINTR:when=${nth}`,
+    ]),
+  )
+
+  it('never leaves a committed snapshot that does not restore', async (t) => {
+    if (!hasPrograms(t, 'strace')) return
+    const repository = await TestRepository.create({ encryption: 'none' })
+    await repository.create([`${source}/sub`], { name: 'old' })
+    const statuses: Record<string, number> = {}
+    for (const fault of faults) {
+      const copy = repository.copy()
+      const { status, signal, stderr } = cairn(
+        ['create', `${copy.location}::new`, source, '--workers', '1'],
+        withFault(fault),
+      )
+      statuses[String(status)] = (statuses[String(status)] ?? 0) + 1
+      assert.ok(signal === null && (status === 0 || status === 1), `${fault}: exit ${status ?? signal}: ${stderr}`)
+      assert.match(stderr, status === 0 ? /^$/ : /^cairn: error: Cannot .*(run again|again)[^\n]*\n$/, fault)
+      const names = (await listSnapshots(copy.access)).snapshots.map(({ name }) => name)
+      assert.deepEqual(names.sort(), status === 0 ? ['new', 'old'] : ['old'], fault)
+      if (status === 0) await copy.expectRestored(source, 'new')
+      await expectSound(copy)
+      const next = await copy.create([source], { name: 'next' })
+      assert.deepEqual([next.issues, next.warnings], [0, 0], fault)
+      await copy.expectRestored(source, 'next')
+      assert.deepEqual(readdirSync(`${copy.location}/.tmp`), [], fault)
+      copy.remove()
+    }
+    t.diagnostic(`${faults.length} faults, exit codes ${JSON.stringify(statuses)}`)
   })
 })
