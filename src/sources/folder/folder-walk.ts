@@ -110,7 +110,10 @@ export class FolderWalk {
       }
       const name = parts.at(-1) as string
       const part = { folder, names: [], fileSystem, rootFileSystem: fileSystem, kind, rules, tentative: false }
-      this.#take(part, name, path, systemPath, { included: true, recurse: true })
+      // Patterns are about what was named too: a shell may have done it for a person who wrote `*`.
+      const decision = this.#selection.decide(path)
+      if (decision.included || decision.recurse) this.#take(part, name, path, systemPath, decision)
+      else this.#exclude(path)
     } catch (error) {
       this.#report(path, systemPath, error)
     }
