@@ -143,6 +143,39 @@ export class ForeignReader {
     return encoded ? this.#join(new Cursor(encoded.subarray(1)), encoded.readUInt8()) : Buffer.alloc(0)
   }
 
+  /** Section 11, "attachment". */
+  attachment(field: Buffer): Buffer {
+    return field.readUInt8() === 0 ? field.subarray(1) : this.content(field.subarray(1))
+  }
+
+  /** The bytes of a file, its holes among them. */
+  file(node: ForeignNode): Buffer {
+    const data = this.content(node.tags.get(4))
+    const field = node.tags.get(11)
+    const parts: Buffer[] = []
+    let at = 0
+    for (const holes = new Cursor(field ? this.attachment(field) : Buffer.alloc(0)); !holes.done;) {
+      const before = holes.varint()
+      parts.push(data.subarray(at, at + before), Buffer.alloc(holes.varint()))
+      at += before
+    }
+    return Buffer.concat([...parts, data.subarray(at)])
+  }
+
+  /** Names and values. */
+  xattrs(node: ForeignNode): Map<string, Buffer> {
+    const field = node.tags.get(10)
+    const xattrs = new Map<string, Buffer>()
+    for (const list = new Cursor(field ? this.attachment(field) : Buffer.alloc(0)); !list.done;)
+      xattrs.set(list.bytes().toString('latin1'), list.bytes())
+    return xattrs
+  }
+
+  /** A node by itself, as a snapshot record has one. */
+  static node(bytes: Buffer): ForeignNode {
+    return new ForeignNode(new Cursor(new Cursor(bytes).bytes()))
+  }
+
   #join(references: Cursor, height: number): Buffer {
     const parts: Buffer[] = []
     while (!references.done) {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after } from 'node:test'
 import { type Clock, systemClock } from '../src/base/clock.ts'
 import { fromRawName } from '../src/base/raw-name.ts'
+import { checkRepository } from '../src/operations/check.ts'
 import { type CreateEvent, type CreateOptions, type CreateResult, createSnapshot } from '../src/operations/create.ts'
 import {
   type ExtractEvent,
@@ -67,6 +68,8 @@ export interface TestRepositoryOptions {
   /** Small chunks by default, so that small files have many. */
   readonly chunkerParams?: string | undefined
   readonly clock?: Clock
+  /** Where it is made, in a folder `repo`; a new folder by default. */
+  readonly folder?: string
 }
 
 /** A repository in a folder of its own, and short ways to use it. */
@@ -81,11 +84,15 @@ export class TestRepository {
   }
 
   static async create(options: TestRepositoryOptions = {}): Promise<TestRepository> {
-    const { encryption = 'keyfile', chunkerParams = 'fastcdc,4K,16K,64K', clock = LATER_CLOCK } = options
-    const folder = newFolder()
+    const {
+      encryption = 'keyfile',
+      chunkerParams = 'fastcdc,4K,16K,64K',
+      clock = LATER_CLOCK,
+      folder = newFolder(),
+    } = options
     const access = {
       location: path.join(folder, 'repo'),
-      keyFolder: path.join(folder, 'keys'),
+      keyFolder: path.join(newFolder(), 'keys'),
       askPassphrase: async () => undefined,
       clock,
     }
@@ -97,6 +104,18 @@ export class TestRepository {
       chunkerParams,
     })
     return new TestRepository(access)
+  }
+
+  /** A copy in a folder of its own, to be damaged or crashed; it has the same keys. */
+  copy(): TestRepository {
+    const location = path.join(newFolder(), 'repo')
+    cpSync(this.location, location, { recursive: true, preserveTimestamps: true })
+    return new TestRepository({ ...this.access, location })
+  }
+
+  /** Removes its folder before all tests are done: for tests that make many. */
+  remove(): void {
+    rmSync(path.dirname(this.location), { recursive: true, force: true })
   }
 
   /** Backs up paths, with one worker, for starting threads takes time; events are collected in the result. */
@@ -133,11 +152,12 @@ export class TestRepository {
     return { ...result, target, events }
   }
 
-  /** Restores a snapshot and asserts that it is what lies at `source`, an absolute path. */
-  async expectRestored(source: string, snapshot = 'latest'): Promise<void> {
+  /** Restores a snapshot and asserts that it is what lies at `source`, an absolute path, or what lay there once. */
+  async expectRestored(source: string, snapshot = 'latest', want = digestTree(source)): Promise<void> {
     const { target, issues } = await this.extract({ snapshot })
     assert.equal(issues, 0)
-    assert.deepEqual(digestTree(path.join(target, source)), digestTree(source))
+    assert.deepEqual(digestTree(path.join(target, source)), want)
+    rmSync(target, { recursive: true })
   }
 
   /** Names of the objects whose keys begin with `prefix`. */
@@ -148,6 +168,23 @@ export class TestRepository {
       .filter((key) => key.startsWith(prefix))
       .sort()
   }
+
+  /** Bytes of all packs. */
+  packBytes(): number {
+    const sizes = this.objects('packs/').map((key) => statSync(path.join(this.location, key)).size)
+    return sizes.reduce((sum, bytes) => sum + bytes, 0)
+  }
+}
+
+/** Asserts that a check of every byte finds nothing wrong. */
+export async function expectSound({ access }: Pick<TestRepository, 'access'>): Promise<void> {
+  const found: string[] = []
+  const { errors } = await checkRepository(access, {
+    readData: true,
+    workers: 1,
+    onEvent: (event) => event.type === 'error' && found.push(`${event.object}: ${event.message}`),
+  })
+  assert.deepEqual([errors, found], [0, []])
 }
 
 /** Status letters by path, of a run with `listEntries`. */
@@ -188,5 +225,70 @@ export function runScript(code: string, given: object, command: readonly string[
 
 /** Starts such a module in a process of its own; what it writes can be read from its `stdout`. */
 export function startScript(code: string, given: object): ChildProcess {
-  return spawn(process.execPath, scriptArgs(code, given), { stdio: ['pipe', 'pipe', 'inherit'] })
+  // The first that ends by itself leaves its compiled code for all others.
+  const env = { ...process.env, NODE_COMPILE_CACHE: path.join(root, 'compile-cache') }
+  return spawn(process.execPath, scriptArgs(code, given), { stdio: ['pipe', 'pipe', 'inherit'], env })
+}
+
+export interface CairnOptions {
+  /** What to run it below, such as strace. */
+  readonly command?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly timeoutMs?: number
+}
+
+export interface CairnResult {
+  readonly status: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const MAIN = new URL('../src/main.ts', import.meta.url).pathname
+
+/** Environment of the command line: a home of its own, and compiled code shared by all that are started here. */
+export function cairnEnv(env: Readonly<Record<string, string>> = {}): Record<string, string | undefined> {
+  return {
+    PATH: process.env['PATH'],
+    HOME: path.join(root, 'home'),
+    NODE_COMPILE_CACHE: path.join(root, 'compile-cache'),
+    ...env,
+  }
+}
+
+/** Runs the command line in a process of its own; one that hangs is killed, and has `signal`. */
+export function cairn(args: readonly string[], options: CairnOptions = {}): CairnResult {
+  const { command = [], env, timeoutMs = 60_000 } = options
+  const [program = process.execPath, ...rest] = [...command, process.execPath, MAIN, ...args]
+  const result = spawnSync(program, rest, {
+    encoding: 'utf8',
+    env: cairnEnv(env),
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  })
+  if (result.error && result.status === null && result.signal === null) throw result.error
+  return result
+}
+
+/** Starts the command line in a process of its own. */
+export function startCairn(args: readonly string[], options: Pick<CairnOptions, 'env'> = {}): ChildProcess {
+  return spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: cairnEnv(options.env) })
+}
+
+/**
+ * A command that makes system calls of what runs below it fail: `fault` is as in `strace -e inject=…`, `paths` limits it to calls
+ * about these. It counts calls by thread, so file calls of Node are left to one; and Node writes no files of its own.
+ */
+export function withFault(
+  fault: string,
+  paths: readonly string[] = [],
+): { command: string[]; env: Record<string, string> } {
+  const only = paths.length > 0 ? paths.flatMap((name) => ['-P', name]) : ['--seccomp-bpf']
+  return {
+    command: [
+      ...['strace', '-f', '-qq', '-o', '/dev/null', ...only],
+      ...['-e', `trace=${fault.slice(0, fault.indexOf(':'))}`, '-e', `inject=${fault}`],
+    ],
+    env: { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' },
+  }
 }

@@ -1,7 +1,20 @@
-import { chmodSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  lchownSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { toSystemPath } from '../src/base/raw-name.ts'
 import { testBytes } from '../src/chunker/testing.ts'
 import { setTimes } from '../src/platform/native.ts'
+import { makeSpecialFile } from '../src/platform/special-files.ts'
+import { setXattr } from '../src/platform/xattrs.ts'
 import { IS_ROOT, LATIN1_NAME } from './testing.ts'
 
 /** Times that file systems keep and programs get wrong: before 1970, after 2038, with every digit of a nanosecond. */
@@ -123,4 +136,57 @@ export function makeTortureTree(root: string): void {
   }
   for (const [i, name] of ['links', 'wide', 'times', ''].entries())
     setTimes(`${root}/${name}`, 1n, 1_000_000_000_000_000_000n + BigInt(i))
+}
+
+/** user::rw- user:7:r-- group::r-- mask::r-- other::--- */
+export const SOME_ACL = Buffer.from(
+  '0200000001000600ffffffff020004000700000004000400ffffffff10000400ffffffff20000000ffffffff',
+  'hex',
+)
+
+/**
+ * Adds what is rarer, in a folder of its own: files of many names, sparse ones, attributes, ACLs, FIFOs and devices. For root on
+ * Linux only.
+ */
+export function makeRareEntries(root: string): void {
+  const at = (path: string): string => `${root}/rare/${path}`
+  for (const folder of ['', 'links', 'sparse', 'xattrs', 'special']) mkdirSync(at(folder))
+
+  writeFileSync(at('links/first'), 'one file of many names')
+  for (const name of ['links/second', 'third', 'sparse/fourth', `links/${'z'.repeat(200)}`])
+    linkSync(at('links/first'), at(name))
+  symlinkSync('first', at('links/symlink'))
+  linkSync(at('links/symlink'), at('links/symlink-too'))
+
+  const data = testBytes('sparse', 100_000)
+  const layouts: readonly [name: string, places: readonly number[], size: number][] = [
+    ['all', [], 10 << 20],
+    ['start', [5 << 20], (5 << 20) + data.length],
+    ['end', [0], 5 << 20],
+    ['many', Array.from({ length: 30 }, (_, i) => i << 20), 40 << 20],
+  ]
+  for (const [name, places, size] of layouts) {
+    const fd = openSync(at(`sparse/${name}`), 'w')
+    for (const place of places) writeSync(fd, data, 0, data.length, place)
+    ftruncateSync(fd, size)
+    closeSync(fd)
+  }
+
+  for (const name of ['small', 'large', 'acl', 'many']) writeFileSync(at(`xattrs/${name}`), name)
+  mkdirSync(at('xattrs/d'))
+  setXattr(at('xattrs/small'), 'user.empty', Buffer.alloc(0))
+  setXattr(at('xattrs/large'), 'user.large', testBytes('xattr', 3000))
+  for (let i = 0; i < 20; i++) setXattr(at('xattrs/many'), `user.\u00e9.${i}`, Buffer.of(i, 0, 255))
+  setXattr(at('xattrs/acl'), 'system.posix_acl_access', SOME_ACL)
+  setXattr(at('xattrs/d'), 'system.posix_acl_default', SOME_ACL)
+  setXattr(at('xattrs/d'), 'trusted.overlay.opaque', Buffer.from('y'))
+  // cap_net_bind_service, as setcap(8) writes it
+  setXattr(at('xattrs/small'), 'security.capability', Buffer.from('0100000200040000000000000000000000000000', 'hex'))
+
+  makeSpecialFile(at('special/fifo'), 'fifo', 0o640, { major: 0, minor: 0 })
+  linkSync(at('special/fifo'), at('special/fifo-too'))
+  makeSpecialFile(at('special/null'), 'chardev', 0o666, { major: 1, minor: 3 })
+  makeSpecialFile(at('special/disk'), 'blockdev', 0o600, { major: 259, minor: 70_000 })
+  lchownSync(at('special/disk'), 0, 6)
+  for (const name of ['special/fifo', 'links/symlink', 'links/first', 'special']) setTimes(at(name), 1n, 123_456_789n)
 }

@@ -3,13 +3,17 @@ import {
   chmodSync,
   chownSync,
   lchownSync,
+  linkSync,
   mkdirSync,
   symlinkSync,
+  truncateSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { describe, it } from 'node:test'
+import { makeSpecialFile } from '../src/platform/special-files.ts'
+import { setXattr } from '../src/platform/xattrs.ts'
 import { IS_ROOT, needs, newFolder } from './testing.ts'
 import { digestTree } from './tree-digest.ts'
 
@@ -43,6 +47,28 @@ describe('digestTree()', () => {
       'owner of a link': () => lchownSync(`${root}/l`, 5, 5),
       'an empty file': () => writeFileSync(`${root}/e`, ''),
       'a name that is not UTF-8': () => writeFileSync(latin1, ''),
+      'an attribute': () => setXattr(`${root}/d/f`, 'user.a', Buffer.from('a')),
+      'its value': () => setXattr(`${root}/d/f`, 'user.a', Buffer.from('b')),
+      'one of a directory': () => setXattr(`${root}/d`, 'trusted.a', Buffer.from('a')),
+      'one of a link': () => setXattr(`${root}/l`, 'trusted.a', Buffer.from('a')),
+      'a device': () => makeSpecialFile(`${root}/null`, 'chardev', 0o600, { major: 1, minor: 3 }),
+      'its number': () => {
+        unlinkSync(`${root}/null`)
+        makeSpecialFile(`${root}/null`, 'chardev', 0o600, { major: 1, minor: 5 })
+      },
+      zeros: () => writeFileSync(`${root}/d/f`, Buffer.alloc(1 << 20)),
+      'a hole in their place': () => {
+        truncateSync(`${root}/d/f`, 0)
+        truncateSync(`${root}/d/f`, 1 << 20)
+      },
+      'two equal files': () => {
+        for (const name of ['x', 'y']) writeFileSync(`${root}/d/${name}`, 'same')
+        for (const name of ['x', 'y']) utimesSync(`${root}/d/${name}`, 1000, 1000)
+      },
+      'two names of one': () => {
+        unlinkSync(`${root}/d/y`)
+        linkSync(`${root}/d/x`, `${root}/d/y`)
+      },
       'a file in place of a link': () => {
         unlinkSync(`${root}/l`)
         writeFileSync(`${root}/l`, 'target')

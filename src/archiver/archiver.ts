@@ -113,6 +113,17 @@ export async function archive(options: ArchiveOptions): Promise<Archived> {
   return await new Archiver(options, pool).run()
 }
 
+/** An entry on its way into the tree. */
+interface Adding {
+  readonly entry: SourceEntry
+  readonly found: ParentNode | undefined
+  readonly pending: PendingNode
+  /** Tells what it is, or that it could not be read. */
+  readonly settle: (node: TreeNode | 'omit') => void
+  /** It may be other than it seems, so the next run shall look at it again. */
+  readonly doubt: () => void
+}
+
 class Archiver {
   readonly #options: ArchiveOptions
   readonly #trees: ChunkWriter
@@ -122,6 +133,8 @@ class Archiver {
   readonly #nodes: NodeBuilder
   readonly #hardLinks = new HardLinks()
   readonly #racyFromNs: bigint
+  /** Aborted when the run ends in any way, for nobody waits for a file any more. */
+  readonly #ended = new AbortController()
 
   constructor(options: ArchiveOptions, pool: WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>) {
     this.#options = options
@@ -140,6 +153,18 @@ class Archiver {
   }
 
   async run(): Promise<Archived> {
+    const { signal } = this.#options
+    const abort = (): void => this.#ended.abort(signal?.reason)
+    signal?.addEventListener('abort', abort)
+    try {
+      return await this.#run()
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#ended.abort()
+    }
+  }
+
+  async #run(): Promise<Archived> {
     const { entries, root, signal } = this.#options
     for await (const batch of entries) {
       for (const entry of batch) {
@@ -241,86 +266,100 @@ class Archiver {
   }
 
   #add(entry: SourceEntry, found: ParentNode | undefined, verdict: Verdict): void {
-    const { observer } = this.#options
     const stamp = entry.ctimeNs >= this.#racyFromNs || entry.mtimeNs >= this.#racyFromNs ? undefined : entry
     const pending: PendingNode = { node: undefined, old: found?.node, stamp, sample: NO_SAMPLE }
     this.#assembly.add(pending)
-    const setNode = (node: TreeNode | 'omit'): void => {
+    const { link } = entry
+    if (link?.isFirst) this.#hardLinks.expect(link)
+    const settle = (node: TreeNode | 'omit'): void => {
       pending.node = node
-      if (entry.link) this.#hardLinks.settle(entry.link, node)
+      if (link?.isFirst) {
+        this.#hardLinks.settle(link, { node, isStamped: pending.stamp !== undefined, sample: pending.sample })
+      } else if (link) {
+        this.#hardLinks.passed(link)
+      }
     }
-    const takeOver = (old: TreeNode, sameAttributes: boolean): void => {
-      observer.entry('U', entry)
-      pending.stamp = entry // what could be trusted before still can
-      setNode(this.#nodes.takeOver(entry, old, sameAttributes))
-    }
-    if (verdict !== false && found) {
-      const { sample, sameAttributes } = verdict === true ? UNCHANGED : verdict
-      if (sample === undefined) return takeOver(found.node, sameAttributes)
+    const adding: Adding = { entry, found, pending, settle, doubt: () => (pending.stamp = undefined) }
+    if (verdict === false || !found) return this.#addNew(adding)
+    const { sample, sameAttributes } = verdict === true ? UNCHANGED : verdict
+    if (sample === undefined) return this.#takeOver(adding, found.node, sameAttributes)
+    this.#dispatcher.sample({ ...entry, wantsSample: true }, (sampled) => {
+      // One that cannot be read now is reported when it is read.
+      if (!('sample' in sampled) || sampled.sample !== sample) return this.#addNew(adding)
       pending.sample = sample
-      this.#dispatcher.sample({ ...entry, wantsSample: true }, (sampled) => {
-        // One that cannot be read now is reported when it is read.
-        if ('sample' in sampled && sampled.sample === sample) takeOver(found.node, sameAttributes)
-        else this.#addNew(entry, found, pending, setNode)
-      })
-      return
-    }
-    this.#addNew(entry, found, pending, setNode)
+      this.#takeOver(adding, found.node, sameAttributes)
+    })
   }
 
-  #addNew(
-    entry: SourceEntry,
-    found: ParentNode | undefined,
-    pending: PendingNode,
-    setNode: (node: TreeNode | 'omit') => void,
-  ): void {
-    const { observer } = this.#options
-    const known = entry.link && this.#hardLinks.find(entry.link)
-    if (known) {
-      known((first) => {
-        if (first === 'omit') return this.#readNew(entry, found, pending, setNode)
-        observer.entry('h', entry)
-        setNode(this.#nodes.anotherName(entry, first))
-      })
-    } else {
-      this.#readNew(entry, found, pending, setNode)
-    }
+  #takeOver({ entry, pending, settle, doubt }: Adding, old: TreeNode, sameAttributes: boolean): void {
+    this.#options.observer.entry('U', entry)
+    pending.stamp = entry // what could be trusted before still can
+    settle(this.#nodes.takeOver(entry, old, sameAttributes, doubt))
   }
 
-  #readNew(
-    entry: SourceEntry,
-    found: ParentNode | undefined,
-    pending: PendingNode,
-    setNode: (node: TreeNode | 'omit') => void,
-  ): void {
-    const { observer, stableForMs, signal, startedAtMs, detect } = this.#options
+  #addNew(adding: Adding): void {
+    const { entry, pending, settle } = adding
+    const { link } = entry
+    const isKnown =
+      link?.isFirst === false &&
+      this.#hardLinks.whenSettled(link, ({ node, isStamped, sample }) => {
+        if (node === 'omit') return this.#readNew(adding)
+        this.#options.observer.entry('h', entry)
+        if (!isStamped) adding.doubt()
+        pending.sample = sample
+        settle(this.#nodes.renamed(entry, node))
+      })
+    if (!isKnown) this.#readNew(adding)
+  }
+
+  #readNew(adding: Adding): void {
+    const { entry, settle, doubt } = adding
+    const { observer, stableForMs, startedAtMs } = this.#options
     if (entry.type !== 'file') {
       observer.entry(STATUS_OF_TYPE[entry.type], entry)
-      return setNode(this.#nodes.special(entry))
+      return settle(this.#nodes.special(entry, doubt))
     }
-    const read = (file: SourceEntry): void =>
-      this.#dispatcher.read(
-        { ...file, wantsSample: needsSample(detect, file) },
-        (result) => {
-          pending.sample = result.sample
-          // What is no longer what was listed is looked at again next time.
-          if (result.changed !== CHANGED.no || result.xattrFailure) pending.stamp = undefined
-          setNode(this.#finishFile(file, found, result))
-        },
-        (bytes) => observer.bytes(entry, bytes),
-      )
     const touchedMs = Number((entry.mtimeNs > entry.ctimeNs ? entry.mtimeNs : entry.ctimeNs) / 1_000_000n)
-    if (stableForMs === 0 || touchedMs < startedAtMs - stableForMs) return read(entry)
-    this.#dispatcher.defer(
-      waitUntilStable(entry, { stableForMs, signal }).then((outcome) => {
-        if (outcome !== 'unstable') return read(outcome)
-        pending.stamp = undefined
-        const message = 'it is still being written to; ' + (found ? 'its previous version is kept' : 'it is left out')
-        observer.issue({ path: entry.path, systemPath: entry.systemPath, message, code: 'UNSTABLE' })
-        observer.entry('E', entry)
-        setNode(found?.node.type === 'file' ? found.node : 'omit')
-      }),
+    if (stableForMs === 0 || touchedMs < startedAtMs - stableForMs) this.#read(adding, entry)
+    else this.#dispatcher.defer(this.#readWhenStable(adding))
+  }
+
+  /** @param file the entry, or what became of it meanwhile */
+  #read({ entry, found, pending, settle, doubt }: Adding, file: SourceEntry): void {
+    const { observer, detect } = this.#options
+    this.#dispatcher.read(
+      { ...file, wantsSample: needsSample(detect, file) },
+      (result) => {
+        pending.sample = result.sample
+        // What is no longer what was listed is looked at again next time.
+        if (file !== entry || result.changed !== CHANGED.no || result.xattrFailure) doubt()
+        settle(this.#finishFile(file, found, result))
+      },
+      (bytes) => observer.bytes(entry, bytes),
     )
+  }
+
+  async #readWhenStable(adding: Adding): Promise<void> {
+    const { entry, found, settle, doubt } = adding
+    const { observer, stableForMs } = this.#options
+    const outcome = await waitUntilStable(entry, { stableForMs, signal: this.#ended.signal })
+    if (outcome !== 'unstable') return this.#read(adding, outcome)
+    const previous = await this.#previousVersion(entry, found)
+    doubt()
+    const message = 'it is still being written to; ' + (previous ? 'its previous version is kept' : 'it is left out')
+    observer.issue({ path: entry.path, systemPath: entry.systemPath, message, code: 'UNSTABLE' })
+    observer.entry('E', entry)
+    settle(previous ? this.#nodes.renamed(entry, previous) : 'omit')
+  }
+
+  async #previousVersion(entry: SourceEntry, found: ParentNode | undefined): Promise<TreeNode | undefined> {
+    if (found?.node.type !== 'file') return undefined
+    try {
+      return (await this.#comparison.isLive(found.node, entry.path)) ? found.node : undefined
+    } catch (error) {
+      this.#passOverParent(error)
+      return undefined
+    }
   }
 
   /** The node of a file whose content was read, reporting what became of it. */

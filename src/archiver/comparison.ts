@@ -121,7 +121,7 @@ export class Comparison {
     const detect = detectionOf(this.#detect, entry)
     // What is not stored as chunks costs nothing to be looked at again.
     if (!isStamped && (detect === 'ctime' || entry.type !== 'file')) return false
-    const isLive = this.#isLive(node, entry.path)
+    const isLive = this.isLive(node, entry.path)
     if (detect === 'ctime' && this.#hasXattrs) return isLive
     return this.#judgeFurther(entry, found, {
       isLive,
@@ -142,7 +142,8 @@ export class Comparison {
     return sample !== NO_SAMPLE && { sameAttributes, sample }
   }
 
-  #isLive(node: TreeNode, path: string): boolean | Promise<boolean> {
+  /** Whether all that a node of the parent refers to is in the repository. */
+  isLive(node: TreeNode, path: string): boolean | Promise<boolean> {
     if (!node.xattrs && !node.holes) return node.content === undefined || this.#isContentLive(node.content, path)
     return this.#areContentsLive(nodeContents(node, path), path)
   }

@@ -1,50 +1,73 @@
-import type { TreeNode } from '../snapshot/tree-node.ts'
+import { ByteReader, ByteWriter } from '../base/binary.ts'
+import { type TreeNode, decodeNode, encodeNode } from '../snapshot/tree-node.ts'
 import type { LinkedName } from '../sources/source.ts'
 
-interface LinkedFile {
-  node: TreeNode | 'omit' | undefined
-  /** No more names come. */
-  isComplete: boolean
-  readonly waiting: ((node: TreeNode | 'omit') => void)[]
+/** What became of the first name of a file, and so will of all others. */
+export interface FirstName {
+  /** `'omit'` when it could not be read. */
+  readonly node: TreeNode | 'omit'
+  /** Whether it has a stamp: the next run may take it for unchanged. */
+  readonly isStamped: boolean
+  /** `NO_SAMPLE` when there is none. */
+  readonly sample: bigint
 }
 
-/** Files with several names: each is read once, under the first of them. Remembers a file until its last name has come. */
+/** Those who wait for a first name; afterwards what it became, packed. */
+type LinkedFile = ((first: FirstName) => void)[] | string
+
+/**
+ * Files with several names: each is read once, under the first of them. Remembers a file until its last name has come, which
+ * never happens when other names lie outside of what is backed up, so what is remembered is packed: about 90 bytes and not 800.
+ */
 export class HardLinks {
-  readonly #files = new Map<string, LinkedFile>()
+  readonly #files = new Map<number, LinkedFile>()
+
+  /** To be called for every first name, before anything of its file is known. */
+  expect({ file }: LinkedName): void {
+    this.#files.set(file, [])
+  }
 
   /**
-   * To be asked for every name that is to be read. Of a further name, returns what calls back with the node of the first one, as
-   * soon as it is known; `'omit'` when it could not be read.
+   * Calls back with what became of the first name of a file, as soon as that is known; `false` when it is not remembered. To be
+   * asked for every further name that is to be read.
    */
-  find({ first, isFirst, isLast }: LinkedName): ((use: (node: TreeNode | 'omit') => void) => void) | undefined {
-    const file = this.#files.get(first)
-    if (isFirst || !file) {
-      if (isFirst) this.#files.set(first, { node: undefined, isComplete: false, waiting: [] })
-      return undefined
-    }
-    if (isLast) this.#complete(first, file)
-    return (use) => {
-      if (file.node) use(file.node)
-      else file.waiting.push(use)
-    }
+  whenSettled({ file }: LinkedName, use: (first: FirstName) => void): boolean {
+    const known = this.#files.get(file)
+    if (typeof known === 'string') use(unpack(known))
+    else known?.push(use)
+    return known !== undefined
   }
 
-  /** Tells what a file is, or that it could not be read. */
-  settle({ first, isFirst, isLast }: LinkedName, node: TreeNode | 'omit'): void {
-    const file = this.#files.get(first)
-    if (!isFirst) {
-      if (file && isLast) this.#complete(first, file)
-      return
-    }
-    const settled = file ?? { node, isComplete: false, waiting: [] }
-    settled.node = node
-    if (!settled.isComplete) this.#files.set(first, settled)
-    else this.#files.delete(first)
-    for (const use of settled.waiting.splice(0)) use(node)
+  /** Tells what became of a first name. */
+  settle({ file }: LinkedName, first: FirstName): void {
+    const waiting = this.#files.get(file)
+    if (typeof waiting === 'string') return
+    this.#files.set(file, pack(first))
+    for (const use of waiting ?? []) use(first)
   }
 
-  #complete(first: string, file: LinkedFile): void {
-    file.isComplete = true
-    if (file.node) this.#files.delete(first)
+  /** To be called for every further name when its node is known. */
+  passed({ file, isLast }: LinkedName): void {
+    if (isLast) this.#files.delete(file)
   }
+}
+
+const writer = new ByteWriter(256)
+const scratch = new ByteWriter(256)
+
+function pack({ node, isStamped, sample }: FirstName): string {
+  if (node === 'omit') return ''
+  writer.reset()
+  writer.u8(isStamped ? 1 : 0)
+  writer.u64(sample)
+  encodeNode(node, writer, scratch)
+  return writer.view().toString('latin1')
+}
+
+function unpack(packed: string): FirstName {
+  if (packed === '') return { node: 'omit', isStamped: false, sample: 0n }
+  const reader = new ByteReader(Buffer.from(packed, 'latin1'), 'a file with several names')
+  const isStamped = reader.u8() === 1
+  const sample = reader.u64()
+  return { node: decodeNode(reader, 'a file with several names'), isStamped, sample }
 }

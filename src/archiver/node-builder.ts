@@ -1,5 +1,6 @@
 import { errnoOf } from '../base/errors.ts'
 import { describeSystemError } from '../platform/files.ts'
+import type { Hole } from '../platform/sparse.ts'
 import { encodeAttachment, encodeHoles, encodeXattrs } from '../snapshot/attachment.ts'
 import { type SaveChunk, encodeContent } from '../snapshot/content.ts'
 import { type TreeNode, sameBytes } from '../snapshot/tree-node.ts'
@@ -46,19 +47,20 @@ export class NodeBuilder {
     return node
   }
 
-  /** Of an entry that is neither file nor directory, looking at its attributes. */
-  special(entry: SourceEntry): TreeNode {
-    return this.node(entry, this.#readXattrs(entry))
+  /** Of an entry that is neither file nor directory, looking at its attributes; `onIncomplete` hears when they cannot be read. */
+  special(entry: SourceEntry, onIncomplete: () => void): TreeNode {
+    return this.node(entry, this.#readXattrs(entry, onIncomplete))
   }
 
   /** Of a file that was read. `sameContent`: it is that of `old`. */
   file(entry: SourceEntry, read: ReadFile, old: TreeNode | undefined): { node: TreeNode; sameContent: boolean } {
-    const { refs, holes, xattrs, mtimeNs, changed } = read
+    const { refs, xattrs, mtimeNs, changed } = read
+    const dataBytes = refs.reduce((sum, { bytes }) => sum + bytes, 0)
+    const holes = holesWithin(read.holes, dataBytes)
     const node: Mutable<TreeNode> = this.node(entry, xattrs)
     if (refs.length > 0) node.content = encodeContent(refs, this.#save)
     if (holes.length > 0) node.holes = encodeAttachment(encodeHoles(holes), this.#save)
-    node.sizeBytes =
-      refs.reduce((sum, { bytes }) => sum + bytes, 0) + holes.reduce((sum, { length }) => sum + length, 0)
+    node.sizeBytes = holes.reduce((sum, { length }) => sum + length, dataBytes)
     if (mtimeNs !== undefined) node.mtimeNs = mtimeNs
     if (changed === CHANGED.meanwhile) node.changed = true
     const sameContent =
@@ -74,25 +76,26 @@ export class NodeBuilder {
    * Of an unchanged entry: the parent's node itself, unless something beside the content differs.
    *
    * @param sameAttributes whether everything that is not in the entry is known to be the same
+   * @param onIncomplete of `special`
    */
-  takeOver(entry: SourceEntry, old: TreeNode, sameAttributes: boolean): TreeNode {
+  takeOver(entry: SourceEntry, old: TreeNode, sameAttributes: boolean, onIncomplete: () => void): TreeNode {
     if (sameAttributes && isSame(entry, old) && this.#keepsAll) return old
     const isKnown = sameAttributes && (old.xattrs === undefined || this.#keepsAll)
-    if (!isKnown) return { ...this.special(entry), ...contentOf(old) }
+    if (!isKnown) return { ...this.special(entry, onIncomplete), ...contentOf(old) }
     return { ...this.node(entry, undefined), ...(old.xattrs && { xattrs: old.xattrs }), ...contentOf(old) }
   }
 
-  /** Of another name of the file whose first name has the node `first`. */
-  anotherName({ name, link }: SourceEntry, first: TreeNode): TreeNode {
-    const { hardLink: _, ...node } = first
-    return { ...node, name, ...(link && { hardLink: link.first }) }
+  /** The node `old`, of another name of the file or of an earlier time, for this entry. */
+  renamed({ name, link }: SourceEntry, old: TreeNode): TreeNode {
+    const { hardLink: _, ...node } = old
+    return { ...node, name, ...(link && !link.isFirst && { hardLink: link.first }) }
   }
 
   get #keepsAll(): boolean {
     return this.#keep.xattrs && this.#keep.acls && this.#keep.flags
   }
 
-  #readXattrs(entry: SourceEntry): readonly SourceXattr[] | undefined {
+  #readXattrs(entry: SourceEntry, onIncomplete: () => void): readonly SourceXattr[] | undefined {
     if (!this.#keep.xattrs && !this.#keep.acls) return undefined
     try {
       return readSourceXattrs(entry.systemPath)
@@ -101,6 +104,7 @@ export class NodeBuilder {
       if (code === undefined) throw error
       const message = `its extended attributes cannot be read: ${describeSystemError(error)}`
       this.#onIssue({ path: entry.path, systemPath: entry.systemPath, message, code })
+      onIncomplete()
       return undefined
     }
   }
@@ -123,6 +127,17 @@ function isSame(entry: SourceEntry, old: TreeNode): boolean {
     old.atimeNs === entry.atimeNs &&
     old.hardLink === (entry.link && !entry.link.isFirst ? entry.link.first : undefined)
   )
+}
+
+/** Holes up to the end of what was read: a file that became shorter meanwhile no longer has the others. */
+function holesWithin(holes: readonly Hole[], dataBytes: number): readonly Hole[] {
+  let skipped = 0
+  const end = holes.findIndex(({ offset, length }) => {
+    if (offset - skipped > dataBytes) return true
+    skipped += length
+    return false
+  })
+  return end < 0 ? holes : holes.slice(0, end)
 }
 
 function contentOf({ content, holes }: TreeNode): Pick<TreeNode, 'content' | 'holes'> {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { errnoOf } from '../base/errors.ts'
-import { findFile } from '../platform/files.ts'
+import { EntryStat, REGULAR_FILE } from '../platform/statx.ts'
 import type { SourceEntry } from '../sources/source.ts'
 
 /** How often a file may turn out to have been written to before it is given up for this run. */
@@ -27,18 +27,23 @@ export async function waitUntilStable(
   return 'unstable'
 }
 
+const stat = new EntryStat()
+
 /** The entry itself when it is as before. One that cannot be looked at is as before too: reading it says what is wrong. */
 function look(entry: SourceEntry): SourceEntry {
   try {
-    const stat = findFile(entry.systemPath)
-    if (stat?.type !== 'file') return entry
-    const { sizeBytes, mtimeNs, ctimeNs, inode } = stat
-    const isSame = sizeBytes === entry.sizeBytes && mtimeNs === entry.mtimeNs && inode === entry.inode
-    return isSame && BigInt.asIntN(64, ctimeNs) === entry.ctimeNs
-      ? entry
-      : { ...entry, sizeBytes, mtimeNs, ctimeNs, inode }
+    stat.readPath(entry.systemPath)
   } catch (error) {
     if (errnoOf(error) === undefined) throw error
     return entry
   }
+  const { typeCode, sizeBytes, mtimeNs, inode } = stat
+  if (typeCode !== REGULAR_FILE) return entry
+  const ctimeNs = BigInt.asIntN(64, stat.ctimeNs)
+  const isSame =
+    sizeBytes === entry.sizeBytes &&
+    mtimeNs === entry.mtimeNs &&
+    ctimeNs === entry.ctimeNs &&
+    inode === entry.inode
+  return isSame ? entry : { ...entry, sizeBytes, mtimeNs, ctimeNs, inode, sparse: stat.blocks * 512 < sizeBytes }
 }

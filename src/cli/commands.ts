@@ -72,6 +72,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./config.ts'),
   },
   {
+    name: 'doctor',
+    group: 'About:',
+    summary: 'look for what could make backups of this machine miss something',
+    load: () => import('./doctor.ts'),
+  },
+  {
     name: 'version',
     group: 'About:',
     summary: 'print the version',

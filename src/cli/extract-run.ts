@@ -1,17 +1,17 @@
 import { formatBytes } from '../base/sizes.ts'
-import type { ExtractResult } from '../operations/extract.ts'
+import type { ExtractEvent, ExtractResult, PatternOption } from '../operations/extract.ts'
 import type { CommandContext, Selection } from './context.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
-import { formatDuration, plural } from './output/format.ts'
+import { toExtractOptions, type ExtractCommandOptions } from './extract-options.ts'
+import { formatCount, formatDuration, plural } from './output/format.ts'
 import { reportIssue } from './output/issue.ts'
 import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 import { snapshotPaths } from './positionals.ts'
 
-export interface ExtractCommandOptions {
-  readonly list?: true
-  readonly workers?: number
+interface RunOptions extends ExtractCommandOptions {
+  readonly patterns: readonly PatternOption[]
 }
 
 /** The common part of `extract` and `restore`: restores below `target` and reports. */
@@ -19,12 +19,16 @@ export async function runExtract(
   context: CommandContext,
   selection: Selection & { readonly snapshot: string },
   target: string,
-  options: ExtractCommandOptions,
+  options: RunOptions,
 ): Promise<void> {
   const { output, world } = context
   const { json, quiet, verbose } = output.settings
+  if (options.stdout) return printContents(context, selection, options)
+  const given = toExtractOptions(options, options.patterns)
   const { extractSnapshot } = await world.operations.extract()
   const access = await context.access(selection.location)
+  // Where nothing is replaced, all that is listed is restored.
+  const withActions = options.dryRun === true || options.conflict !== 'fail'
   const listEntries = options.list === true || (json && verbose)
 
   if (verbose && !json) {
@@ -36,20 +40,18 @@ export async function runExtract(
   let result: ExtractResult
   try {
     result = await extractSnapshot(access, {
+      ...given,
       snapshot: selection.snapshot,
-      paths: snapshotPaths(selection.rest),
+      paths: pathsOf(selection),
       target,
-      workers: options.workers,
       listEntries,
       onEvent(event) {
         if (event.type === 'progress') progress.update(event)
         else if (event.type === 'issue') reportIssue(output, event, 'restore')
         else if (!listEntries) return
-        else if (!json) output.line(printable(event.path))
-        else {
-          const item = rawField('item', event.path)
-          output.json({ message_type: 'verbose_status', action: 'restored', ...item, size: event.sizeBytes })
-        }
+        else if (json) output.json(entryJson(event))
+        else if (withActions) output.line(`${event.action.padEnd(9)} ${printable(event.path)}`)
+        else output.line(printable(event.path))
       },
     })
   } finally {
@@ -59,8 +61,10 @@ export async function runExtract(
   if (json) output.json(summaryJson(result))
   else if (!quiet) {
     const where = target === '.' ? 'the current folder' : printable(target)
+    const verb = options.dryRun ? 'Would restore' : 'Restored'
+    const bytes = options.dryRun ? '' : ` (${formatBytes(result.bytes)})`
     output.line(
-      `Restored ${plural(result.files, 'file')} (${formatBytes(result.bytes)}) of ${output.style('bold', printable(result.snapshot.name))} into ${where} in ${formatDuration(result.durationMs)}`,
+      `${verb} ${plural(result.files, 'file')}${bytes} of ${output.style('bold', printable(result.snapshot.name))} into ${where} in ${formatDuration(result.durationMs)}${othersOf(result)}`,
     )
   }
   if (result.snapshot.incomplete && !json) {
@@ -70,6 +74,39 @@ export async function runExtract(
     if (!json) output.warning(`not everything could be restored: ${plural(result.issues, 'problem')}, see above`)
     context.exitCode = EXIT_WARNINGS
   }
+}
+
+/** Writes contents to standard output; a reader that has gone is no error. */
+async function printContents(
+  context: CommandContext,
+  selection: Selection & { readonly snapshot: string },
+  { patterns }: RunOptions,
+): Promise<void> {
+  const { extractContents } = await context.world.operations.extract()
+  const { snapshot } = selection
+  const access = await context.access(selection.location)
+  await extractContents(access, { snapshot, paths: pathsOf(selection), patterns }, (piece) =>
+    context.output.bytes(piece),
+  )
+}
+
+/** Patterns are passed on as they are. */
+function pathsOf({ rest }: Selection): string[] {
+  return rest.some((path) => /^[\p{L}\p{N}]{2}:/u.test(path)) ? [...rest] : snapshotPaths(rest)
+}
+
+/** What became of entries that were not restored. */
+function othersOf(result: ExtractResult): string {
+  const parts = [
+    [result.filesUnchanged, 'unchanged'],
+    [result.entriesKept, 'kept'],
+    [result.entriesDeleted, 'deleted'],
+  ] as const
+  return parts.flatMap(([count, what]) => (count > 0 ? [`, ${formatCount(count)} ${what}`] : [])).join('')
+}
+
+function entryJson({ path, sizeBytes, action }: ExtractEvent & { type: 'entry' }): object {
+  return { message_type: 'verbose_status', action, ...rawField('item', path), size: sizeBytes }
 }
 
 function statusJson(meter: ProgressMeter): object {
@@ -89,7 +126,11 @@ function summaryJson(result: ExtractResult): object {
     files_restored: result.files,
     dirs_restored: result.directories,
     others_restored: result.otherEntries,
+    files_unchanged: result.filesUnchanged,
+    files_skipped: result.entriesKept,
+    files_deleted: result.entriesDeleted,
     bytes_restored: result.bytes,
+    bytes_skipped: result.bytesUnchanged,
     snapshot_id: result.snapshot.id,
     snapshot_name: result.snapshot.name,
     incomplete: result.snapshot.incomplete,

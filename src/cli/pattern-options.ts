@@ -8,9 +8,9 @@ import type { PatternOption } from '../operations/patterns.ts'
 export function addPatternOptions(command: Command): readonly PatternOption[] {
   const given: PatternOption[] = []
   const collect =
-    (option: PatternOption['option']) =>
+    (kind: PatternOption['kind']) =>
     (value: string): void =>
-      void given.push({ option, value })
+      void given.push({ kind, value })
   command
     .option('-e, --exclude <PATTERN>', 'leave out what matches (fm: by default; sh: re: pp: pf:)', collect('exclude'))
     .option('--exclude-from <FILE>', 'leave out what matches a line of FILE', collect('exclude-from'))

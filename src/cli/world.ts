@@ -13,11 +13,14 @@ export interface Operations {
   readonly createDryRun: () => Promise<Pick<typeof import('../operations/create-dry-run.ts'), 'dryRunCreate'>>
   readonly patterns: () => Promise<Pick<typeof import('../operations/patterns.ts'), 'parsePatternOptions'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
-  readonly extract: () => Promise<Pick<typeof import('../operations/extract.ts'), 'extractSnapshot'>>
+  readonly extract: () => Promise<
+    Pick<typeof import('../operations/extract.ts'), 'extractSnapshot' | 'extractContents'>
+  >
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly config: () => Promise<
     Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>
   >
+  readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
 }
@@ -31,6 +34,7 @@ export const systemOperations: Operations = {
   extract: () => import('../operations/extract.ts'),
   info: () => import('../operations/info.ts'),
   config: () => import('../operations/config.ts'),
+  doctor: () => import('../operations/doctor.ts'),
   diff: () => import('../operations/diff.ts'),
   check: () => import('../operations/check.ts'),
 }

@@ -64,7 +64,8 @@ export async function checkSmallObjects(
       }
     }
   }
-  for (const { id: session, name } of snapshots) {
+  for (const { id: session, name, checkpoint } of snapshots) {
+    if (checkpoint) continue // its name is made from its run's, and claimed by nobody
     const hash = hashOfName(keys, name)
     if (claims.get(hash)?.has(session)) continue
     const found = 'no claim of its name is left, so another snapshot could get the same'

@@ -127,6 +127,8 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
   await using walk = source.walk(counter, access)
   const onDamaged = (error: CairnError): void => counter.warning(error.message, error.code)
   return await withRepository(access, async (repository) => {
+    const problem = nativeProblem()
+    if (problem) counter.warning(`${problem}; attributes, ACLs, flags and holes of files are not kept`, 'UNSUPPORTED')
     const session = await WriteSession.open(repository, { ...access, onDamaged })
     try {
       return await new CreateRun({ access, options, repository, session, source, counter, startedAtMs, onDamaged }).run(
@@ -149,8 +151,6 @@ export async function openSource(
   { signal }: AbortOptions,
 ): Promise<Source> {
   const { paths, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
-  const problem = nativeProblem()
-  if (problem) counter.warning(`${problem}; attributes, ACLs, flags and holes of files are not kept`, 'UNSUPPORTED')
   if (syncBefore) for (const given of paths) syncSource(given, counter)
   if (settleMs > 0) await setTimeout(settleMs, undefined, { signal }).catch(() => throwIfAborted(signal))
   return openFolderSource(paths, process.cwd(), { ...selection, atime, numericIds, listExcluded: listEntries })

@@ -1,6 +1,7 @@
 import { fromRawName } from '../base/raw-name.ts'
 import { CairnError } from '../base/errors.ts'
-import { describeSystemError, readWholeFile } from '../platform/files.ts'
+import { describeSystemError } from '../platform/files.ts'
+import { readInputFile } from '../platform/input-file.ts'
 import {
   type PatternRule,
   parseExclude,
@@ -13,7 +14,7 @@ export type { PatternRule }
 
 /** One of Borg's options for patterns, as given; the value of a `…-from` option is a file. */
 export interface PatternOption {
-  readonly option: 'exclude' | 'exclude-from' | 'pattern' | 'patterns-from'
+  readonly kind: 'exclude' | 'exclude-from' | 'pattern' | 'patterns-from'
   readonly value: string
 }
 
@@ -28,11 +29,11 @@ export function parsePatternOptions(options: readonly PatternOption[]): {
 } {
   const rules: PatternRule[] = []
   const roots: string[] = []
-  for (const { option, value } of options) {
-    if (option === 'exclude') rules.push(parseExclude(value))
-    else if (option === 'exclude-from') rules.push(...parseExcludeFile(readText(value), value))
+  for (const { kind, value } of options) {
+    if (kind === 'exclude') rules.push(parseExclude(value))
+    else if (kind === 'exclude-from') rules.push(...parseExcludeFile(readText(value), value))
     else {
-      const list = option === 'pattern' ? parsePattern(value) : parsePatternFile(readText(value), value)
+      const list = kind === 'pattern' ? parsePattern(value) : parsePatternFile(readText(value), value)
       rules.push(...list.rules)
       roots.push(...list.roots)
     }
@@ -42,7 +43,7 @@ export function parsePatternOptions(options: readonly PatternOption[]): {
 
 function readText(file: string): string {
   try {
-    return fromRawName(readWholeFile(file))
+    return fromRawName(readInputFile(file))
   } catch (error) {
     throw new CairnError(
       'INVALID_ARGUMENT',

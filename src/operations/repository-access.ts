@@ -4,6 +4,7 @@ import { FolderKeyFiles } from '../repository/key-files.ts'
 import { type DamageListener, type Repository, openRepository } from '../repository/repository.ts'
 import type { PassphraseQuestion } from '../repository/unlock.ts'
 import { openStorage } from '../storage/location.ts'
+import type { Storage } from '../storage/storage.ts'
 
 export type { PassphraseQuestion }
 
@@ -18,6 +19,8 @@ export interface RepositoryAccess extends AbortOptions {
   readonly clock?: Clock
   /** Is told of each damaged index object and commit record, which are then passed over; without it they end the operation. */
   readonly onDamaged?: DamageListener | undefined
+  /** In place of the storage that the location names: for tests, whose stores fail when they are told to. */
+  readonly openStorage?: ((location: string) => Promise<Storage>) | undefined
 }
 
 /**
@@ -29,7 +32,7 @@ export async function withRepository<T>(
   access: RepositoryAccess,
   use: (repository: Repository) => Promise<T>,
 ): Promise<T> {
-  const storage = await openStorage(access.location)
+  const storage = await (access.openStorage ?? openStorage)(access.location)
   try {
     const keyFiles = new FolderKeyFiles(access.keyFolder)
     return await use(

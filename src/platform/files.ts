@@ -18,7 +18,6 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   readdirSync,
   readlinkSync,
   readSync,
@@ -220,11 +219,6 @@ function waitOrThrow(error: unknown): void {
   const code = errnoOf(error)
   if (code === 'EAGAIN') Atomics.wait(sleeper, 0, 0, 1)
   else if (code !== 'EINTR') throw error
-}
-
-/** The content of a file that people wrote, such as a list of patterns; follows symlinks. */
-export function readWholeFile(path: string): Buffer {
-  return withShortPath(path, (shortPath) => readFileSync(shortPath))
 }
 
 export function closeFile(fd: number): void {

@@ -1,4 +1,5 @@
 import { type BigIntStats, fstatSync, lstatSync } from 'node:fs'
+import { pathIn } from './directory-handle.ts'
 import { withShortPath } from './long-path.ts'
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, checked, getLibc, toPathBytes } from './native.ts'
 import { toFileFlags } from './file-flags.ts'
@@ -16,11 +17,11 @@ export class EntryStat {
   /**
    * What is called `name` in the directory that `folder` is open on; of a symlink, the link itself.
    *
-   * @param path the same thing's whole path, which errors name, and which is used where there is no native call
+   * @param path the same thing's whole path, which errors name, and which is used where the system has no better way
    */
   readAt(folder: number, name: string, path: string): void {
     const native = getLibc()
-    if (!native) return this.readPath(path)
+    if (!native) return this.readPath(pathIn(folder, name, path))
     const bytes = toPathBytes(name.isWellFormed() ? name : toRawName(name), 'statx', path)
     checked(native, native.statx(folder, bytes, STATX_FLAGS, STATX_BASIC_STATS, this.#data), 'statx', path)
   }
@@ -113,7 +114,7 @@ export class EntryStat {
     data.writeUInt32LE(Number(stats.nlink), 16)
     data.writeUInt32LE(Number(stats.uid), 20)
     data.writeUInt32LE(Number(stats.gid), 24)
-    data.writeBigUInt64LE(stats.ino, 32)
+    data.writeBigUInt64LE(BigInt.asUintN(64, stats.ino), 32) // negative from 2^63 on
     data.writeBigUInt64LE(stats.size, 40)
     data.writeBigUInt64LE(stats.blocks, 48)
     for (const [offset, ns] of [

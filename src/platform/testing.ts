@@ -94,7 +94,7 @@ export function newFileSystem(
   const image = `${newDirectory()}/image`
   try {
     if (type === 'tmpfs' || type === 'ramfs') {
-      run('mount', '-t', type, 'cairn-test', directory)
+      run('mount', '-t', type, ...mount.flatMap((option) => ['-o', option]), 'cairn-test', directory)
     } else {
       run('truncate', '-s', '64M', image)
       run(`mkfs.${type}`, '-q', ...format, image)

@@ -32,27 +32,30 @@ function chunk(n: number, segmentBytes: number, stride: number): Chunk {
   return { ref: { id: asChunkId(id), bytes: 100 + n }, address: { ...address, position: n % CHUNKS } }
 }
 
-function file(name: number): PlannedFile {
-  const path = `file-${name}`
-  return {
-    systemPath: `/${path}`,
-    path,
-    mode: 0,
-    uid: 0,
-    gid: 0,
-    mtimeNs: 0n,
-    sizeBytes: 0,
-    jobsLeft: 0,
-    failed: false,
+interface TestFile extends PlannedFile {
+  readonly path: string
+}
+
+function file(name: number): TestFile {
+  return { path: `file-${name}`, jobsLeft: 0, plan: 0 }
+}
+
+/** Adds all chunks of a file. */
+function addAll(plan: RestorePlan<TestFile>, to: TestFile, chunks: readonly Chunk[]): void {
+  if (chunks.length === 0) plan.addEmpty(to)
+  let offset = 0
+  for (const { ref, address } of chunks) {
+    plan.add(to, ref, address, offset)
+    offset += ref.bytes
   }
 }
 
 /** What a job writes: file, chunk, and where. */
-function writesOf(job: PlannedJob): string[] {
+function writesOf(job: PlannedJob<TestFile>): string[] {
   return job.segments.flatMap((segment) =>
     Array.from(segment.files, (number, i) => {
       const n = Buffer.from(segment.ids.subarray(i * 32, i * 32 + 32)).readUInt32LE()
-      return `${job.files[number]?.path} ${n}/${segment.positions[i]} at ${segment.fileOffsets[i]}`
+      return `${job.files[number]?.path} ${n}/${segment.positions[i]} at ${segment.contentOffsets[i]} of ${segment.lengths[i]}`
     }),
   )
 }
@@ -63,23 +66,19 @@ describe('RestorePlan', () => {
     const anySize = fc.constantFrom(10, 300_000, 1 << 20, 5 << 20)
     fc.assert(
       fc.property(anyFiles, anySize, fc.constantFrom(0, 100, 600_000), (files, segmentBytes, gap) => {
-        const plan = new RestorePlan()
+        const plan = new RestorePlan<TestFile>()
         const planned = files.map((_, i) => file(i))
         const want: string[] = []
         for (const [i, numbers] of files.entries()) {
           const chunks = numbers.map((n) => chunk(n, segmentBytes, segmentBytes + gap))
-          plan.add(
-            planned[i] as PlannedFile,
-            chunks.map(({ ref }) => ref),
-            chunks.map(({ address }) => address),
-          )
+          addAll(plan, planned[i] as TestFile, chunks)
           let offset = 0
           for (const n of numbers) {
-            want.push(`file-${i} ${n}/${n % CHUNKS} at ${offset}`)
+            want.push(`file-${i} ${n}/${n % CHUNKS} at ${offset} of ${100 + n}`)
             offset += 100 + n
           }
         }
-        assert.equal(plan.files, files.length)
+        assert.ok(planned.every(({ jobsLeft }) => jobsLeft === 1)) // the plan's
         const jobs = plan.take()
         assert.deepEqual(jobs.flatMap(writesOf).sort(), want.sort())
 
@@ -93,7 +92,7 @@ describe('RestorePlan', () => {
         }
         for (const one of planned) assert.equal(one.jobsLeft, jobs.filter(({ files }) => files.includes(one)).length)
         assert.ok(planned.every(({ jobsLeft }) => jobsLeft >= 1))
-        assert.deepEqual([plan.take(), plan.files, plan.bytes], [[], 0, 0])
+        assert.deepEqual([plan.take(), plan.entries, plan.bytes], [[], 0, 0])
       }),
       { numRuns: 300 },
     )
@@ -105,8 +104,8 @@ describe('RestorePlan', () => {
   })
 
   it('puts files without content in jobs that fetch nothing', () => {
-    const plan = new RestorePlan()
-    for (let i = 0; i < 600; i++) plan.add(file(i), [], [])
+    const plan = new RestorePlan<TestFile>()
+    for (let i = 0; i < 600; i++) plan.addEmpty(file(i))
     const jobs = plan.take()
     assert.ok(jobs.every(({ length, segments }) => length === 0 && segments.length === 0))
     assert.equal(new Set(jobs.flatMap(({ files }) => files)).size, 600)
@@ -115,10 +114,9 @@ describe('RestorePlan', () => {
 
 /** Bytes that each job fetches for three segments of 1000 bytes, `stride` bytes apart. */
 function lengthsOfJobs(stride: number): number[] {
-  const plan = new RestorePlan()
+  const plan = new RestorePlan<TestFile>()
   for (const n of [0, CHUNKS, 2 * CHUNKS]) {
-    const { ref, address } = chunk(n, 1000, stride)
-    plan.add(file(n), [ref], [address])
+    addAll(plan, file(n), [chunk(n, 1000, stride)])
   }
   return plan.take().map(({ length }) => length)
 }

@@ -3,22 +3,18 @@ import type { ChunkAddress } from '../repository/repository.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import type { SegmentToWrite } from './protocol.ts'
 
-/** A file of the plan; jobs refer to it. */
+/** What a plan has to know of a file that its jobs refer to. */
 export interface PlannedFile {
-  readonly systemPath: string
-  /** Path in the snapshot, for messages. */
-  readonly path: string
-  readonly mode: number
-  readonly uid: number
-  readonly gid: number
-  readonly mtimeNs: bigint
-  readonly sizeBytes: number
-  /** Jobs that still have content of it; set by `planRestore`. */
+  /**
+   * What still has content of it: jobs, the plan, and whoever may add more. As long as it is above 0 the file is not
+   * complete.
+   */
   jobsLeft: number
-  failed: boolean
+  /** Serial number of the plan that has it; set by the plan, 0 at first. */
+  plan: number
 }
 
-export interface PlannedJob {
+export interface PlannedJob<File> {
   readonly packKey: string
   readonly pack: string
   readonly header: Uint8Array
@@ -26,7 +22,7 @@ export interface PlannedJob {
   readonly offset: number
   readonly length: number
   readonly segments: readonly SegmentToWrite[]
-  readonly files: readonly PlannedFile[]
+  readonly files: readonly File[]
 }
 
 /** A stretch is fetched as one when it is not much longer than what is wanted of it. */
@@ -35,50 +31,61 @@ const MAX_GAP_BYTES = 512 << 10
 /** Files without content per job. */
 const MAX_EMPTY_FILES = 256
 
-interface Write {
+interface Write<File> {
   readonly position: number
-  readonly id: Uint8Array
-  readonly file: PlannedFile
-  readonly fileOffset: number
+  readonly ref: ChunkRef
+  readonly file: File
+  readonly contentOffset: number
 }
 
-interface WantedSegment {
+interface WantedSegment<File> {
   readonly address: ChunkAddress
-  readonly writes: Write[]
+  readonly writes: Write<File>[]
 }
 
-/** Collects files and their chunks, then plans by pack: every segment is fetched and decoded once, neighbours together. */
-export class RestorePlan {
-  readonly #segments = new Map<string, WantedSegment>()
-  readonly #empty: PlannedFile[] = []
-  files = 0
+/** Collects chunks of files, then plans by pack: every segment is fetched and decoded once, neighbours together. */
+export class RestorePlan<File extends PlannedFile> {
+  readonly #segments = new Map<string, WantedSegment<File>>()
+  readonly #empty: File[] = []
+  #files: File[] = []
+  #serial = 1
+  /** Entries that take memory until the next `take`, and the bytes they will write. */
+  entries = 0
   bytes = 0
 
-  /** Adds a file; `addresses` has one entry for each of `refs`. */
-  add(file: PlannedFile, refs: readonly ChunkRef[], addresses: readonly ChunkAddress[]): void {
-    this.files++
-    this.bytes += file.sizeBytes
-    if (refs.length === 0) this.#empty.push(file)
-    let fileOffset = 0
-    for (const [i, ref] of refs.entries()) {
-      const address = addresses[i] as ChunkAddress
-      const name = `${address.pack}:${address.segmentOffset}`
-      let wanted = this.#segments.get(name)
-      if (!wanted) this.#segments.set(name, (wanted = { address, writes: [] }))
-      wanted.writes.push({ position: address.position, id: ref.id, file, fileOffset })
-      fileOffset += ref.bytes
-    }
+  /** Adds a file that has no content. */
+  addEmpty(file: File): void {
+    this.#hold(file)
+    this.#empty.push(file)
+  }
+
+  /** Adds a chunk; its content begins at byte `contentOffset` of the file's. */
+  add(file: File, ref: ChunkRef, address: ChunkAddress, contentOffset: number): void {
+    this.#hold(file)
+    this.bytes += ref.bytes
+    const name = `${address.pack}:${address.segmentOffset}`
+    let wanted = this.#segments.get(name)
+    if (!wanted) this.#segments.set(name, (wanted = { address, writes: [] }))
+    wanted.writes.push({ position: address.position, ref, file, contentOffset })
+  }
+
+  #hold(file: File): void {
+    this.entries++
+    if (file.plan === this.#serial) return
+    file.plan = this.#serial
+    file.jobsLeft++
+    this.#files.push(file)
   }
 
   /** The jobs for everything added since the last call. */
-  take(): PlannedJob[] {
-    const byPack = new Map<string, WantedSegment[]>()
+  take(): PlannedJob<File>[] {
+    const byPack = new Map<string, WantedSegment<File>[]>()
     for (const segment of this.#segments.values()) {
       const list = byPack.get(segment.address.pack)
       if (list) list.push(segment)
       else byPack.set(segment.address.pack, [segment])
     }
-    const jobs: PlannedJob[] = []
+    const jobs: PlannedJob<File>[] = []
     for (const segments of byPack.values()) {
       segments.sort((a, b) => a.address.segmentOffset - b.address.segmentOffset)
       for (const stretch of stretches(segments)) jobs.push(toJob(stretch))
@@ -86,17 +93,20 @@ export class RestorePlan {
     for (let i = 0; i < this.#empty.length; i += MAX_EMPTY_FILES)
       jobs.push(emptyJob(this.#empty.slice(i, i + MAX_EMPTY_FILES)))
     for (const job of jobs) for (const file of job.files) file.jobsLeft++
+    for (const file of this.#files) file.jobsLeft--
+    this.#files = []
+    this.#serial++
     this.#segments.clear()
     this.#empty.length = 0
-    this.files = 0
+    this.entries = 0
     this.bytes = 0
     return jobs
   }
 }
 
 /** Cuts a pack's wanted segments, in order, into stretches that are fetched as one. */
-function* stretches(segments: readonly WantedSegment[]): Generator<WantedSegment[]> {
-  let stretch: WantedSegment[] = []
+function* stretches<File>(segments: readonly WantedSegment<File>[]): Generator<WantedSegment<File>[]> {
+  let stretch: WantedSegment<File>[] = []
   let start = 0
   let end = 0
   for (const segment of segments) {
@@ -115,25 +125,26 @@ function* stretches(segments: readonly WantedSegment[]): Generator<WantedSegment
   if (stretch.length > 0) yield stretch
 }
 
-function toJob(stretch: readonly WantedSegment[]): PlannedJob {
-  const first = (stretch[0] as WantedSegment).address
-  const last = (stretch.at(-1) as WantedSegment).address
-  const numbers = new Map<PlannedFile, number>()
-  const numberOf = (file: PlannedFile): number => {
+function toJob<File>(stretch: readonly WantedSegment<File>[]): PlannedJob<File> {
+  const first = (stretch[0] as WantedSegment<File>).address
+  const last = (stretch.at(-1) as WantedSegment<File>).address
+  const numbers = new Map<File, number>()
+  const numberOf = (file: File): number => {
     const number = numbers.get(file) ?? numbers.size
     numbers.set(file, number)
     return number
   }
   const segments = stretch.map(({ address, writes }): SegmentToWrite => {
     const ids = new Uint8Array(writes.length * CHUNK_ID_BYTES)
-    for (const [i, write] of writes.entries()) ids.set(write.id, i * CHUNK_ID_BYTES)
+    for (const [i, write] of writes.entries()) ids.set(write.ref.id, i * CHUNK_ID_BYTES)
     return {
       offset: address.segmentOffset,
       bytes: address.segmentBytes,
       positions: Uint32Array.from(writes, (write) => write.position),
       ids,
+      lengths: Float64Array.from(writes, (write) => write.ref.bytes),
       files: Uint32Array.from(writes, (write) => numberOf(write.file)),
-      fileOffsets: Float64Array.from(writes, (write) => write.fileOffset),
+      contentOffsets: Float64Array.from(writes, (write) => write.contentOffset),
     }
   })
   const offset = first.segmentOffset
@@ -148,6 +159,6 @@ function toJob(stretch: readonly WantedSegment[]): PlannedJob {
   }
 }
 
-function emptyJob(files: readonly PlannedFile[]): PlannedJob {
+function emptyJob<File>(files: readonly File[]): PlannedJob<File> {
   return { packKey: '', pack: '', header: new Uint8Array(0), offset: 0, length: 0, segments: [], files }
 }

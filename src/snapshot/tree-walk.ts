@@ -10,11 +10,23 @@ export interface TreeEntry {
   /** Path inside the snapshot, without leading `/`; raw-name text. */
   readonly path: string
   readonly node: TreeNode
+  /** It is wanted itself; `false` for a directory that is only looked into, since something in it may be wanted. */
+  readonly included: boolean
+  /** Of a directory: everything in it is wanted, but for what `select` leaves out. */
+  readonly whole: boolean
   /** Keeps the walk from entering this directory; to be called before the next array of entries is asked for. */
   skip(): void
 }
 
+/** What becomes of a path; `recurse` says whether something below it may be wanted, if it is a directory. */
+export interface Selected {
+  readonly included: boolean
+  readonly recurse: boolean
+}
+
 export interface WalkOptions {
+  /** Leaves paths out; asked for each that `paths` want, but not below what it leaves out without recursion. */
+  readonly select?: ((path: string) => Selected) | undefined
   /**
    * Called when a directory below the root, already yielded, cannot be read (to its end); the walk goes on behind it. Without
    * it, and when this function throws, the walk ends with the error.
@@ -56,9 +68,12 @@ async function* walkDirectory(
     for (const node of nodes) {
       const below = wanted.below(node.name)
       if (!below) continue
-      let skipped = false
+      const entryPath = path === '' ? node.name : `${path}/${node.name}`
+      const { included, recurse } = options.select?.(entryPath) ?? ALL
+      if (!included && !(recurse && node.tree)) continue
+      let skipped = !recurse
       const skip = (): void => void (skipped = true)
-      const entry = { path: path === '' ? node.name : `${path}/${node.name}`, node, skip }
+      const entry = { path: entryPath, node, included, whole: below.whole, skip }
       batch.push(entry)
       if (!node.tree) continue
       // Entries go out before the walk goes down, so that directories come before what lies in them.
@@ -69,6 +84,8 @@ async function* walkDirectory(
     if (batch.length > 0) yield batch
   }
 }
+
+const ALL: Selected = { included: true, recurse: true }
 
 async function* readableNodes(
   tree: ChunkId,
@@ -108,11 +125,11 @@ async function requireNode(tree: ChunkId, parts: readonly string[], load: LoadCh
 class Wanted {
   readonly #children = new Map<string, Wanted>()
   /** Somebody asked for all of it; narrower wishes add nothing. */
-  #whole = false
+  whole = false
 
   add(parts: readonly string[]): void {
     const [first, ...rest] = parts
-    if (first === undefined) this.#whole = true
+    if (first === undefined) this.whole = true
     else {
       const child = this.#children.get(first) ?? new Wanted()
       this.#children.set(first, child)
@@ -121,6 +138,6 @@ class Wanted {
   }
 
   below(name: string): Wanted | undefined {
-    return this.#whole ? this : this.#children.get(name)
+    return this.whole ? this : this.#children.get(name)
   }
 }

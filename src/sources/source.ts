@@ -46,6 +46,8 @@ export interface SourceEntry {
 
 /** One of several names of a file. */
 export interface LinkedName {
+  /** Tells the file from others of the walk that have several names. */
+  readonly file: number
   /** Path, inside the snapshot, of the first of them in the walk. */
   readonly first: string
   readonly isFirst: boolean

@@ -70,6 +70,7 @@ const UNEXPECTED: Operations = {
   init: unexpected('init'),
   create: unexpected('create'),
   createDryRun: unexpected('createDryRun'),
+  doctor: unexpected('doctor'),
   patterns: () => import('../../src/operations/patterns.ts'),
   list: unexpected('list'),
   extract: unexpected('extract'),

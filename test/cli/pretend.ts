@@ -16,6 +16,7 @@ const STEP_MS = 50
 const snapshots = [aSnapshot(), aSnapshot({ name: 'tuesday', id: 'fe'.repeat(16), incomplete: true })]
 
 const operations: Operations = {
+  doctor: () => import('../../src/operations/doctor.ts'),
   createDryRun: () => import('../../src/operations/create-dry-run.ts'),
   patterns: () => import('../../src/operations/patterns.ts'),
   init: async () => ({

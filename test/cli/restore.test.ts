@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Operations } from '../../src/cli/world.ts'
-import type { ExtractEvent, ExtractOptions } from '../../src/operations/extract.ts'
+import type { ExtractEvent, ExtractOptions, ExtractResult } from '../../src/operations/extract.ts'
 import { aSnapshot, jsonLines, runCli } from './harness.ts'
 
 interface Call extends ExtractOptions {
@@ -11,6 +11,7 @@ interface Call extends ExtractOptions {
 function extracting(
   events: ExtractEvent[] = [],
   incomplete = false,
+  counts: Partial<ExtractResult> = {},
 ): { operations: Partial<Operations>; calls: Call[] } {
   const calls: Call[] = []
   const operations: Partial<Operations> = {
@@ -23,10 +24,19 @@ function extracting(
           files: 3,
           directories: 2,
           otherEntries: 1,
+          filesUnchanged: 0,
+          entriesKept: 0,
+          entriesDeleted: 0,
           bytes: 5000,
+          bytesUnchanged: 0,
           issues: events.filter((event) => event.type === 'issue').length,
           durationMs: 1500,
+          ...counts,
         }
+      },
+      extractContents: async ({ location }, options, write) => {
+        calls.push({ location, target: '', ...options })
+        for (const piece of ['con', 'tents']) if (!(await write(Buffer.from(piece)))) return
       },
     }),
   }
@@ -68,8 +78,97 @@ describe('extract and restore', () => {
     assert.equal((await runCli(['extract', 'r::a', '-q'], { operations })).stdout, '')
   })
 
+  it('pass their options on', async () => {
+    const rows: [argv: string[], expected: object][] = [
+      [[], { conflict: 'fail', noXattrs: false, noAcls: false, noFlags: false, patterns: [] }],
+      [['--conflict', 'mirror', '--verify', '--workers', '3'], { conflict: 'mirror', verify: true, workers: 3 }],
+      [['-n', '--strip-components', '2'], { dryRun: true, stripComponents: 2 }],
+      [
+        ['--numeric-ids', '--noxattrs', '--noacls', '--noflags'],
+        { numericIds: true, noXattrs: true, noAcls: true, noFlags: true },
+      ],
+      [['--no-xattrs', '--sparse'], { noXattrs: true }],
+      [
+        ['-e', 'a', '--pattern', '- b', '--exclude-from', 'c', '--exclude', 'd', '--patterns-from', 'e'],
+        {
+          patterns: [
+            { kind: 'exclude', value: 'a' },
+            { kind: 'pattern', value: '- b' },
+            { kind: 'exclude-from', value: 'c' },
+            { kind: 'exclude', value: 'd' },
+            { kind: 'patterns-from', value: 'e' },
+          ],
+        },
+      ],
+      [['sh:**/./*.txt', 'x/'], { paths: ['sh:**/./*.txt', 'x/'] }],
+    ]
+    for (const [options, expected] of rows) {
+      const { operations, calls } = extracting()
+      const { exitCode } = await runCli(['restore', 'r::a', '-t', 't', ...options], { operations })
+      assert.equal(exitCode, 0)
+      assert.partialDeepStrictEqual(calls, [expected])
+    }
+  })
+
+  it('refuse what makes no sense', async () => {
+    const rows: [string[], RegExp][] = [
+      [['restore', 'r::a'], /no folder was named/],
+      [['restore', 'r::a', '-t', 't', '--conflict', 'maybe'], /must be one of fail, keep/],
+      [['extract', 'r::a', '--strip-components', 'x'], /whole number/],
+      [['extract', 'r::a', '--dry-run', '--verify'], /nothing to read back/],
+    ]
+    for (const [argv, message] of rows) {
+      const { exitCode, stderr } = await runCli(argv)
+      assert.equal(exitCode, 2)
+      assert.match(stderr, message)
+    }
+  })
+
+  it('print contents and nothing else with --stdout', async () => {
+    const { operations, calls } = extracting()
+    for (const argv of [
+      ['extract', 'r::a', '--stdout', 'x'],
+      ['restore', 'r::a', 'x', '--stdout'],
+    ]) {
+      const { stdout, stderr } = await runCli(argv, { operations })
+      assert.deepEqual([stdout, stderr], ['contents', ''])
+    }
+    assert.deepEqual(
+      calls.map(({ snapshot, paths }) => [snapshot, paths]),
+      [
+        ['a', ['x']],
+        ['a', ['x']],
+      ],
+    )
+  })
+
+  it('say what becomes of each path where something is replaced, and sum up', async () => {
+    const events = (['updated', 'unchanged', 'kept', 'deleted'] as const).map((action): ExtractEvent => ({
+      type: 'entry',
+      path: action[0] ?? '',
+      sizeBytes: 1,
+      action,
+    }))
+    const { operations } = extracting(events, false, { filesUnchanged: 1234, entriesKept: 1, entriesDeleted: 2 })
+    const { stdout } = await runCli(['restore', 'r::a', '-t', 't', '--list', '--conflict', 'overwrite'], { operations })
+    assert.equal(
+      stdout,
+      'updated   u\nunchanged u\nkept      k\ndeleted   d\n' +
+        'Restored 3 files (4.88 KiB) of monday into t in 1.50 s, 1,234 unchanged, 1 kept, 2 deleted\n',
+    )
+    const dry = await runCli(['restore', 'r::a', '-t', 't', '-n'], { operations })
+    assert.match(dry.stdout, /^Would restore 3 files of monday into t in 1.50 s, 1,234/)
+    const json = await runCli(['restore', 'r::a', '-t', 't', '--json', '-v'], { operations })
+    const lines = jsonLines(json.stdout)
+    assert.deepEqual(
+      lines.slice(0, 4).map((line) => line['action']),
+      ['updated', 'unchanged', 'kept', 'deleted'],
+    )
+    assert.partialDeepStrictEqual(lines.at(-1), { files_unchanged: 1234, files_skipped: 1, files_deleted: 2 })
+  })
+
   it('list what they write with --list', async () => {
-    const { operations, calls } = extracting([{ type: 'entry', path: 'a/\u001B', sizeBytes: 3 }])
+    const { operations, calls } = extracting([{ type: 'entry', path: 'a/\u001B', sizeBytes: 3, action: 'restored' }])
     assert.equal((await runCli(['extract', 'r::a', '--list', '-q'], { operations })).stdout, 'a/\\x1b\n')
     assert.equal(calls[0]?.listEntries, true)
   })
@@ -94,7 +193,7 @@ describe('extract and restore', () => {
   it("print restic's lines with --json", async () => {
     const { operations } = extracting([
       { type: 'progress', filesDone: 1, bytesDone: 2, filesTotal: 4, bytesTotal: 8, issues: 0, currentPath: 'x' },
-      { type: 'entry', path: 'x', sizeBytes: 3 },
+      { type: 'entry', path: 'x', sizeBytes: 3, action: 'restored' },
       issue,
     ])
     const { exitCode, stdout, stderr } = await runCli(['restore', 'r::a', '-t', 't', '--json', '-v'], { operations })

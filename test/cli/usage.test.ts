@@ -78,7 +78,7 @@ describe('usage errors', () => {
     [['extract', '/mnt/r'], /no snapshot was named/],
     [['extract', '/mnt/r', 'monday'], /no snapshot was named/],
     [['extract', 'r::a/b'], /names of snapshots have no '\/'/],
-    [['restore'], /required option '-t, --target <DIR>' not specified/],
+    [['restore'], /no folder was named; write --target DIR/],
     [['diff', 'r::a'], /two snapshots are needed/],
     [['diff', 'r::a', 's::b'], /snapshots of two repositories/],
     [['version', 'x'], /too many arguments/],

@@ -35,6 +35,12 @@ export class LineWriter {
     if (this.stream.isTTY || this.#buffer.length >= BUFFER_CHARACTERS) this.flush()
   }
 
+  /** Writes bytes behind what was written before; they are not copied. */
+  bytes(piece: Uint8Array): void {
+    this.flush()
+    if (!this.#closed) this.stream.write(piece)
+  }
+
   flush(): void {
     if (this.#buffer === '') return
     const text = this.#buffer

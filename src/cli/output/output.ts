@@ -51,6 +51,16 @@ export class Output {
     ;(stream === 'out' ? this.#out : this.#err).write(text)
   }
 
+  /**
+   * Writes bytes to standard output, which are not to be changed afterwards. Resolves when more can be written, to `false` when
+   * nobody reads it any more.
+   */
+  async bytes(piece: Uint8Array): Promise<boolean> {
+    this.#out.bytes(piece)
+    await this.#out.ready()
+    return !this.#out.closed
+  }
+
   /** Prints one object of a result, on one line. */
   json(value: object): void {
     this.line(JSON.stringify(value))

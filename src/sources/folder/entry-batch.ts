@@ -35,6 +35,7 @@ interface EntryExtras {
   xattrs?: readonly SourceXattr[]
   /** Where 64 bits do not suffice: from the year 2262 on. */
   mtimeNs?: bigint
+  atimeNs?: bigint
 }
 
 /** Per entry: type, mode, uid, gid, size, link count, flags, folder, file system, bits. */
@@ -106,13 +107,15 @@ export class BatchWriter {
     numbers[at + 7] = this.#folders.length - 1
     numbers[at + 8] = stat.fileSystem
     numbers[at + 9] = KINDS.indexOf(kind) | (tentative ? TENTATIVE_BIT : 0) | (sparse ? SPARSE_BIT : 0)
-    const mtimeNs = stat.mtimeNs
+    const { mtimeNs, atimeNs } = stat
+    const longs = this.#longs
     const long = index * LONGS
-    this.#longs[long] = mtimeNs
-    this.#longs[long + 1] = stat.ctimeNs
-    this.#longs[long + 2] = stat.atimeNs
-    this.#longs[long + 3] = stat.inode
-    const more = this.#longs[long] === mtimeNs ? extras : { ...extras, mtimeNs }
+    longs[long] = mtimeNs
+    longs[long + 1] = stat.ctimeNs
+    longs[long + 2] = atimeNs
+    longs[long + 3] = stat.inode
+    const fits = longs[long] === mtimeNs && longs[long + 2] === atimeNs
+    const more = fits ? extras : { ...extras, mtimeNs, atimeNs }
     if (more) this.#extras.push([index, more])
   }
 
@@ -126,19 +129,24 @@ export class BatchWriter {
 
   /** What was added since the last call. */
   take(): EntryBatch {
+    const count = this.#names.length
+    const isFull = count >= this.#capacity
     const batch = {
       folders: this.#folders,
       names: this.#names,
-      numbers: this.#numbers,
-      longs: this.#longs,
+      // Many roots of few entries each must not take the memory of many full batches.
+      numbers: isFull ? this.#numbers : this.#numbers.slice(0, count * NUMBERS),
+      longs: isFull ? this.#longs : this.#longs.slice(0, count * LONGS),
       extras: this.#extras,
       issues: this.#issues,
       excluded: this.#excluded,
     }
     this.#folders = []
     this.#names = []
-    this.#numbers = new Float64Array(this.#capacity * NUMBERS)
-    this.#longs = new BigInt64Array(this.#capacity * LONGS)
+    if (isFull) {
+      this.#numbers = new Float64Array(this.#capacity * NUMBERS)
+      this.#longs = new BigInt64Array(this.#capacity * LONGS)
+    }
     this.#extras = []
     this.#issues = []
     this.#excluded = []
@@ -188,7 +196,7 @@ export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[]
       sizeBytes: number(4),
       mtimeNs: extra?.mtimeNs ?? (longs[long] as bigint),
       ctimeNs: longs[long + 1] as bigint,
-      atimeNs: wanted.atime ? longs[long + 2] : undefined,
+      atimeNs: wanted.atime ? (extra?.atimeNs ?? longs[long + 2]) : undefined,
       inode: BigInt.asUintN(64, longs[long + 3] as bigint),
       linkTarget: extra?.linkTarget,
       link: undefined,

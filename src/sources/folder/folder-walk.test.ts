@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   linkSync,
@@ -13,15 +13,23 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
-import { after, describe, it } from 'node:test'
+import { type TestContext, after, describe, it } from 'node:test'
 import fc from 'fast-check'
 import { fromRawName, toRawName, toSystemPath } from '../../base/raw-name.ts'
-import { LATIN1_NAME, SKIP_UNLESS_LINUX, SKIP_UNLESS_ROOT, newDirectory } from '../../platform/testing.ts'
+import {
+  LATIN1_NAME,
+  SKIP_UNLESS_LINUX,
+  SKIP_UNLESS_ROOT,
+  hasPrograms,
+  newDirectory,
+  newFileSystem,
+  skip,
+} from '../../platform/testing.ts'
 import { anyName } from '../../snapshot/testing.ts'
 import type { SourceEntry, SourceIssue } from '../source.ts'
 import { readBatch } from './entry-batch.ts'
-import { FolderWalk } from './folder-walk.ts'
-import { NOTHING_EXCLUDED, Selection } from './selection.ts'
+import { FolderWalk, type WalkPart, type WalkRoot } from './folder-walk.ts'
+import { NOTHING_EXCLUDED, Selection, type SelectionOptions } from './selection.ts'
 
 interface Walked {
   readonly entries: SourceEntry[]
@@ -47,6 +55,28 @@ function walk(systemPath: string, path = '', between: () => void = () => undefin
     paths: entries.map(({ path }) => path),
     issues: issues.map(({ code, path }) => `${code} ${path}`),
   }
+}
+
+/** Walks a folder with some selection, `split`ting off the rest at moments that `wantsSplit` picks; each part is walked as a whole. */
+function walkInParts(systemPath: string, selection: Partial<SelectionOptions>, wantsSplit: () => boolean): Walked {
+  const options = { ...NOTHING_EXCLUDED, ...selection }
+  // Few entries a batch, so that there are many moments.
+  const newWalk = (start: WalkRoot | WalkPart): FolderWalk => new FolderWalk(start, new Selection(options), 3)
+  const walks = [newWalk({ systemPath, path: '' })]
+  const entries: SourceEntry[] = []
+  const issues: string[] = []
+  for (let first = walks[0]; first; first = walks[0]) {
+    const { batch, done } = first.next()
+    entries.push(...readBatch(batch, { atime: false, names: true }))
+    issues.push(...batch.issues.map(({ code, path }) => `${code} ${path}`))
+    if (done) {
+      walks.shift()
+      continue
+    }
+    const part = wantsSplit() ? first.split() : undefined
+    if (part) walks.splice(1, 0, newWalk(structuredClone(part)))
+  }
+  return { entries, paths: entries.map(({ path }) => path), issues }
 }
 
 /** The same walk by other means: bytes only, sorted by `Buffer.compare`. */
@@ -197,4 +227,173 @@ describe('FolderWalk', () => {
       execFileSync('rm', ['-rf', `${root}/${name}`])
     }
   })
+
+  it('stays in the directory it was in, whatever is put in the place of those above it, at any depth', (t) => {
+    if (process.platform !== 'linux') return skip(t, 'needs open directories to hold on to')
+    for (const depth of [3, 100, 127, 128, 129, 200]) {
+      const root = newDirectory()
+      const below = 'd/'.repeat(depth)
+      mkdirSync(`${root}/${below}`, { recursive: true })
+      for (let i = 1000; i < 1700; i++) writeFileSync(`${root}/${below}${i}`, '')
+      // Names that come after the deepest directory, at every level.
+      for (let level = 0; level < depth; level++) symlinkSync('of the tree', `${root}/${'d/'.repeat(level)}e`)
+      const trap = newDirectory()
+      mkdirSync(`${trap}/${below}`, { recursive: true })
+      for (let level = 0; level < depth; level++) symlinkSync('of the trap', `${trap}/${'d/'.repeat(level)}e`)
+      let batches = 0
+      const { entries, issues } = walk(root, '', () => {
+        if (batches++ > 0) return
+        renameSync(`${root}/d`, `${root}/moved`)
+        symlinkSync(`${trap}/d`, `${root}/d`)
+      })
+      const links = entries.filter(({ type }) => type === 'symlink')
+      assert.deepEqual([links.length, issues], [depth, []])
+      assert.ok(links.every(({ linkTarget }) => linkTarget === 'of the tree'))
+    }
+  })
+
+  it('says so when a directory it must go back to is another one', (t) => {
+    if (process.platform !== 'linux') return skip(t, 'needs open directories to hold on to')
+    const root = newDirectory()
+    const below = 'd/'.repeat(140)
+    mkdirSync(`${root}/${below}`, { recursive: true })
+    mkdirSync(`${root}/elsewhere`)
+    for (let i = 1000; i < 1700; i++) writeFileSync(`${root}/${below}${i}`, '')
+    writeFileSync(`${root}/d/d/e`, '')
+    writeFileSync(`${root}/elsewhere/e`, '')
+    writeFileSync(`${root}/z`, '')
+    let batches = 0
+    const { paths, issues } = walk(root, '', () => {
+      if (batches++ === 0) renameSync(`${root}/d/d/d`, `${root}/elsewhere/d`)
+    })
+    assert.deepEqual(issues, ['ESTALE d/d'])
+    assert.deepEqual([paths.includes('d/d/e'), paths.filter((path) => path.endsWith('e')), paths.at(-1)], [false, ['elsewhere', 'elsewhere/e'], 'z'])
+  })
+
+  it('does not resume in a directory that a symlink leads to', () => {
+    const root = newDirectory()
+    mkdirSync(`${root}/a/b`, { recursive: true })
+    for (let i = 1000; i < 1700; i++) writeFileSync(`${root}/a/b/${i}`, '')
+    const selection = new Selection(NOTHING_EXCLUDED)
+    const first = new FolderWalk({ systemPath: root, path: '' }, selection)
+    first.next()
+    const part = first.split()
+    first.close()
+    assert.ok(part && part.names.length > 1)
+    renameSync(`${root}/a`, `${root}/moved`)
+    symlinkSync('moved', `${root}/a`)
+    const { batch, done } = new FolderWalk(part, selection).next()
+    assert.deepEqual([batch.names, done], [[], true])
+    assert.deepEqual(
+      batch.issues.map(({ code, path }) => `${code} ${path}`),
+      ['ENOTDIR a/b'],
+    )
+  })
+
+  it('keeps at most 128 directories open, and none afterwards, wherever it is left', { skip: SKIP_UNLESS_LINUX }, () => {
+    const openNow = (): number => readdirSync('/proc/self/fd').length
+    const root = newDirectory()
+    mkdirSync(`${root}/${'d/'.repeat(600)}`, { recursive: true })
+    const before = openNow()
+    let most = 0
+    assert.equal(walk(root, '', () => (most = Math.max(most, openNow() - before))).paths.length, 600)
+    assert.ok(most > 100 && most <= 129, `${most} were open`)
+    assert.equal(openNow(), before)
+    const left = new FolderWalk({ systemPath: root, path: '' }, new Selection(NOTHING_EXCLUDED))
+    left.next()
+    left.close()
+    assert.equal(openNow(), before)
+  })
+
+  it('walks a directory of 100,000 names, in order', () => {
+    const root = newDirectory()
+    execFileSync('sh', ['-c', 'seq 100000 | xargs touch'], { cwd: root })
+    const { paths, issues } = walk(root)
+    assert.deepEqual(issues, [])
+    assert.deepEqual(paths, Array.from({ length: 100_000 }, (_, i) => String(i + 1)).sort())
+  })
+
+  it('crosses into mounted file systems, or keeps the directory and stays out', { skip: SKIP_UNLESS_ROOT }, (t) => {
+    const root = newDirectory()
+    for (const name of ['a', 'm', 'm/n', 'z']) mkdirSync(`${root}/${name}`)
+    if (!mountAt(t, `${root}/m`, 'tmpfs')) return
+    mkdirSync(`${root}/m/n`)
+    writeFileSync(`${root}/m/f`, '')
+    if (!mountAt(t, `${root}/m/n`, 'tmpfs')) return
+    writeFileSync(`${root}/m/n/g`, '')
+    writeFileSync(`${root}/z/h`, '')
+    const inside = ['a', 'm', 'm/f', 'm/n', 'm/n/g', 'z', 'z/h']
+    assert.deepEqual(walkInParts(root, {}, () => false).paths, inside)
+    assert.deepEqual(walkInParts(root, { oneFileSystem: true }, () => false).paths, ['a', 'm', 'z', 'z/h'])
+    // The file system is that of the root.
+    assert.deepEqual(walkInParts(`${root}/m`, { oneFileSystem: true }, () => false).paths, ['f', 'n'])
+  })
+
+  it('tells what file systems the entries lie in', { skip: SKIP_UNLESS_ROOT }, (t) => {
+    if (!hasPrograms(t, 'bindfs')) return
+    const [root, real] = [newDirectory(), newDirectory()]
+    mkdirSync(`${root}/served`)
+    writeFileSync(`${real}/f`, '')
+    try {
+      execFileSync('bindfs', [real, `${root}/served`], { stdio: 'pipe' })
+    } catch (error) {
+      return skip(t, `bindfs cannot mount: ${String(error)}`)
+    }
+    t.after(() => execFileSync('umount', ['-l', `${root}/served`]))
+    writeFileSync(`${root}/z`, '')
+    const kinds = walk(root).entries.map(({ path, fileSystemKind }) => `${path} ${fileSystemKind}`)
+    assert.deepEqual(kinds, ['served local', 'served/f network', 'z local'])
+    assert.equal(walk(`${root}/served/f`, 'f').entries[0]?.fileSystemKind, 'network')
+  })
+
+  it('has the attributes of directories', { skip: SKIP_UNLESS_LINUX }, (t) => {
+    if (!hasPrograms(t, 'setfattr')) return
+    const system = newFileSystem(t, 'ext4')
+    if (!system) return
+    const root = system.directory
+    mkdirSync(`${root}/d`)
+    mkdirSync(`${root}/e`)
+    execFileSync('setfattr', ['-n', 'user.comment', '-v', 'text', `${root}/d`])
+    const [d, e] = walk(root).entries
+    assert.deepEqual(d?.xattrs, [{ name: 'user.comment', value: new Uint8Array(Buffer.from('text')) }])
+    assert.equal(e?.xattrs, undefined)
+  })
 })
+
+describe('FolderWalk.split()', () => {
+  const anyTree = fc.array(fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { minLength: 1, maxLength: 5 }), {
+    minLength: 1,
+    maxLength: 40,
+  })
+  const rules = { ignoreFiles: ['.ignore'], includeFiles: ['.include'], excludeIfPresent: ['.tag'], keepExcludeTags: true }
+
+  it('leaves the entries and their order those of one walk, whatever the tree and the moments', () => {
+    fc.assert(
+      fc.property(anyTree, fc.infiniteStream(fc.boolean()), fc.array(fc.nat(39), { maxLength: 6 }), (tree, split, special) => {
+        const root = newDirectory()
+        for (const parts of tree) mkdirSync([root, ...parts].join('/'), { recursive: true })
+        for (const [i, n] of special.entries()) {
+          const folder = [root, ...(tree[n % tree.length] ?? [])].join('/')
+          const [name = '', text = ''] = [['.ignore', 'c\n'], ['.include', 'a/\nb/**\n'], ['.tag', '']][i % 3] ?? []
+          writeFileSync(`${folder}/${name}`, text)
+        }
+        const inOne = walkInParts(root, rules, () => false)
+        const inParts = walkInParts(root, rules, () => split.next().value ?? false)
+        assert.deepEqual(inParts, inOne)
+      }),
+      { numRuns: 60 },
+    )
+  })
+})
+
+/** Mounts a file system in memory until the test ends. */
+function mountAt(t: TestContext, directory: string, type: string): boolean {
+  try {
+    execFileSync('mount', ['-t', type, 'cairn-test', directory], { stdio: 'pipe' })
+  } catch (error) {
+    skip(t, `a file system of type ${type} cannot be mounted: ${String(error)}`)
+    return false
+  }
+  t.after(() => spawnSync('umount', ['-l', directory])) // or gone with the one it lies in
+  return true
+}

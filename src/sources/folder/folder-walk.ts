@@ -1,18 +1,22 @@
 import { errnoOf } from '../../base/errors.ts'
-import { handlePath, openDirectory } from '../../platform/directory-handle.ts'
+import { handlePath, openDirectory, openDirectoryBelow, pathIn } from '../../platform/directory-handle.ts'
 import { type FileSystemKind, fileSystemKind } from '../../platform/file-systems.ts'
 import { closeFile, describeSystemError, listDirectory, readLink } from '../../platform/files.ts'
-import { EntryStat } from '../../platform/statx.ts'
+import { EntryStat, REGULAR_FILE } from '../../platform/statx.ts'
+import type { PatternDecision } from '../patterns.ts'
 import { readSourceXattrs } from '../source-xattrs.ts'
 import { type BatchFolder, BatchWriter, type EntryBatch, type NewEntry } from './entry-batch.ts'
 import type { FolderRules, Selection } from './selection.ts'
 
 /** Entries an array of the walk has at most: enough to make waiting cheap, few enough to keep the main thread responsive. */
 const BATCH_ENTRIES = 512
-/** Directories kept open at most; deeper ones are gone back to by their paths. */
+/** Directories kept open at most, the innermost ones; to those above the walk goes back by `..`. */
 const MAX_OPEN = 128
 
+const FIFO = 1
+const CHARACTER_DEVICE = 2
 const DIRECTORY = 4
+const BLOCK_DEVICE = 6
 const SYMLINK = 10
 const SOCKET = 12
 
@@ -26,16 +30,28 @@ export interface WalkRoot {
 export interface WalkPart {
   readonly folder: BatchFolder
   readonly names: readonly string[]
-  readonly fileSystem: number
+  /** Path of the root: no symlink below it is followed. */
+  readonly rootPath: string
   readonly rootFileSystem: number
+  readonly fileSystem: number
   readonly kind: FileSystemKind
   readonly rules: FolderRules
-  readonly tentative: boolean
+}
+
+interface Place {
+  readonly name: string
+  readonly path: string
+  readonly systemPath: string
+  /** Where it can be looked at: its path, or a way that nobody can lead elsewhere. */
+  readonly at: string
 }
 
 interface Frame extends WalkPart {
-  readonly fd: number
-  names: string[]
+  /** -1 while too many directories below are open. */
+  fd: number
+  /** Known once `fd` was closed. */
+  inode: bigint
+  names: readonly string[]
   next: number
 }
 
@@ -47,11 +63,12 @@ export class FolderWalk {
   readonly #stack: Frame[] = []
   readonly #selection: Selection
   readonly #stat = new EntryStat()
-  readonly #batch = new BatchWriter(BATCH_ENTRIES)
+  readonly #batch: BatchWriter
   #root: WalkRoot | undefined
 
-  constructor(start: WalkRoot | WalkPart, selection: Selection) {
+  constructor(start: WalkRoot | WalkPart, selection: Selection, batchEntries = BATCH_ENTRIES) {
     this.#selection = selection
+    this.#batch = new BatchWriter(batchEntries)
     if ('systemPath' in start) this.#root = start
     else this.#resume(start)
   }
@@ -65,7 +82,7 @@ export class FolderWalk {
       const frame = this.#stack.at(-1)
       if (!frame) break
       const name = frame.names[frame.next++]
-      if (name === undefined) this.#close()
+      if (name === undefined) this.#leave()
       else this.#visit(frame, name)
     }
     return { batch: this.#batch.take(), done: this.#stack.length === 0 }
@@ -77,31 +94,34 @@ export class FolderWalk {
       const left = frame.names.length - frame.next
       // What the innermost directory has left is halved; of any other, the directory below is this walk's share.
       const keep = i === this.#stack.length - 1 ? Math.ceil(left / 2) : 0
-      if (left - keep < 2) continue
+      // Even a single name, for all that is left in the directories below comes before it.
+      if (left === keep) continue
       const names = frame.names.slice(frame.next + keep)
       frame.names = frame.names.slice(0, frame.next + keep)
-      const { folder, fileSystem, rootFileSystem, kind, rules, tentative } = frame
-      return { folder, names, fileSystem, rootFileSystem, kind, rules, tentative }
+      const { folder, rootPath, rootFileSystem, fileSystem, kind, rules } = frame
+      return { folder, names, rootPath, rootFileSystem, fileSystem, kind, rules }
     }
     return undefined
   }
 
   /** Gives back what is open, wherever the walk is. */
   close(): void {
-    while (this.#stack.length > 0) this.#close()
+    for (const { fd } of this.#stack.splice(0)) if (fd >= 0) closeFile(fd)
   }
 
   #visitRoot({ systemPath, path }: WalkRoot): void {
     try {
       this.#stat.readPath(systemPath)
       const fileSystem = this.#stat.fileSystem
-      const kind = fileSystemKind(systemPath)
-      const rules = this.#selection.noRules
-      if (path === '') {
-        const folder = { systemPath, path, depth: 1 }
-        this.#open({ folder, fileSystem, rootFileSystem: fileSystem, kind, rules, tentative: false }, undefined)
-        return
+      const part = {
+        names: [],
+        rootPath: systemPath,
+        rootFileSystem: fileSystem,
+        fileSystem,
+        kind: fileSystemKind(systemPath),
+        rules: this.#selection.noRules,
       }
+      if (path === '') return this.#open({ ...part, folder: { systemPath, path, depth: 1 } }, systemPath, undefined)
       const parts = path.split('/')
       const folder = {
         systemPath: systemPath.slice(0, systemPath.lastIndexOf('/')) || '/',
@@ -109,11 +129,10 @@ export class FolderWalk {
         depth: parts.length,
       }
       const name = parts.at(-1) as string
-      const part = { folder, names: [], fileSystem, rootFileSystem: fileSystem, kind, rules, tentative: false }
       // Patterns are about what was named too: a shell may have done it for a person who wrote `*`.
       const decision = this.#selection.decide(path)
-      if (decision.included || decision.recurse) this.#take(part, name, path, systemPath, decision)
-      else this.#exclude(path)
+      if (!decision.included && !decision.recurse) return this.#exclude(path)
+      this.#take({ ...part, folder }, { name, path, systemPath, at: systemPath }, decision)
     } catch (error) {
       this.#report(path, systemPath, error)
     }
@@ -126,9 +145,8 @@ export class FolderWalk {
     try {
       const decision = this.#selection.decide(path)
       if (!decision.included && !decision.recurse) return this.#exclude(path)
-      if (frame.fd >= 0) this.#stat.readAt(frame.fd, name, systemPath)
-      else this.#stat.readPath(systemPath)
-      this.#take(frame, name, path, systemPath, decision)
+      this.#stat.readAt(frame.fd, name, systemPath)
+      this.#take(frame, { name, path, systemPath, at: pathIn(frame.fd, name, systemPath) }, decision)
     } catch (error) {
       // Gone between listing and looking: nothing is missing that could have been saved.
       if (errnoOf(error) !== 'ENOENT') this.#report(path, systemPath, error)
@@ -136,13 +154,7 @@ export class FolderWalk {
   }
 
   /** Adds the entry that was just looked at, and goes into it if it is a directory. */
-  #take(
-    part: WalkPart,
-    name: string,
-    path: string,
-    systemPath: string,
-    { included, recurse }: { readonly included: boolean; readonly recurse: boolean },
-  ): void {
+  #take(part: WalkPart, { name, path, systemPath, at }: Place, { included, recurse }: PatternDecision): void {
     const stat = this.#stat
     const type = stat.typeCode
     const isDirectory = type === DIRECTORY
@@ -150,41 +162,33 @@ export class FolderWalk {
       ? this.#selection.decideFound(part.rules, path, { isDirectory, sizeBytes: stat.sizeBytes, flags: stat.flags })
       : 'below'
     if (wanted === 'none' || (wanted === 'below' && !(isDirectory && recurse))) return this.#exclude(path)
-    if (type === SOCKET) {
-      this.#batch.issue({ path, systemPath, message: 'sockets cannot be backed up; it is left out', code: 'SKIPPED' })
-      return
-    }
-    const { folder, kind } = part
+    const { folder, kind, rootFileSystem } = part
     const entry: NewEntry = { stat, name, folder, kind, tentative: wanted === 'below', extras: undefined }
     if (isDirectory) {
       const { fileSystem } = stat
-      const inside = {
-        ...part,
-        folder: { systemPath, path, depth: folder.depth + 1 },
-        fileSystem,
-        tentative: entry.tentative,
-      }
+      // Not even opened: it may be on a file server that does not answer.
+      if (this.#selection.oneFileSystem && fileSystem !== rootFileSystem) return this.#batch.add(entry)
+      const inside = { ...part, folder: { systemPath, path, depth: folder.depth + 1 }, fileSystem }
       if (fileSystem !== part.fileSystem) inside.kind = fileSystemKind(systemPath)
-      this.#open(inside, entry)
+      this.#open(inside, at, entry)
     } else if (type === SYMLINK) {
-      this.#batch.add({ ...entry, extras: { linkTarget: readLink(systemPath) } })
-    } else if (type === 2 || type === 6) {
+      this.#batch.add({ ...entry, extras: { linkTarget: readLink(at) } })
+    } else if (type === CHARACTER_DEVICE || type === BLOCK_DEVICE) {
       this.#batch.add({ ...entry, extras: { device: { major: stat.deviceMajor, minor: stat.deviceMinor } } })
-    } else {
+    } else if (type === REGULAR_FILE || type === FIFO) {
       this.#batch.add(entry)
+    } else {
+      const what = type === SOCKET ? 'sockets' : 'files of this type'
+      this.#batch.issue({ path, systemPath, message: `${what} cannot be backed up; it is left out`, code: 'SKIPPED' })
     }
   }
 
-  /** Opens a directory, adds its entry, if it has one, and makes its names the next to be visited. */
-  #open(part: Omit<WalkPart, 'names'>, entry: NewEntry | undefined): void {
-    const { folder, rootFileSystem, fileSystem } = part
-    const { systemPath, path } = folder
+  /** Opens the directory that can be found `at` a path, adds its entry, if it has one, and makes its names the next to be visited. */
+  #open(part: Omit<WalkPart, 'names'>, at: string, entry: NewEntry | undefined): void {
+    const { systemPath, path } = part.folder
     let fd = -1
     try {
-      const above = this.#stack.at(-1)
-      const inAbove = entry && above && above.fd >= 0
-      fd = openDirectory(inAbove ? join(handlePath(above.fd, above.folder.systemPath), entry.name) : systemPath)
-      const xattrs = entry && readSourceXattrs(fd)
+      fd = openDirectory(at)
       const handle = handlePath(fd, systemPath)
       const names = listDirectory(handle)
       const { rules, tagged } = this.#selection.enter(part.rules, path, names, handle)
@@ -192,12 +196,11 @@ export class FolderWalk {
         this.#exclude(path)
         return
       }
-      if (entry) this.#batch.add({ ...entry, extras: xattrs && { xattrs } })
-      if (this.#selection.oneFileSystem && fileSystem !== rootFileSystem) return
-      const keepOpen = this.#stack.length < MAX_OPEN
-      this.#stack.push({ ...part, rules, names: tagged ? [...tagged.keep] : names, next: 0, fd: keepOpen ? fd : -1 })
-      if (keepOpen) fd = -1
+      if (entry) this.#batch.add({ ...entry, extras: this.#xattrs(fd, path, systemPath) })
+      this.#push({ ...part, rules, names: tagged ? tagged.keep : names, next: 0, fd, inode: 0n })
+      fd = -1
     } catch (error) {
+      if (entry && errnoOf(error) === 'ENOENT') return // gone, like a file that is gone
       if (entry) this.#batch.add(entry)
       this.#report(path, systemPath, error)
     } finally {
@@ -205,28 +208,73 @@ export class FolderWalk {
     }
   }
 
-  #resume(part: WalkPart): void {
-    let fd = -1
+  #xattrs(fd: number, path: string, systemPath: string): NewEntry['extras'] {
     try {
-      fd = openDirectory(part.folder.systemPath)
-    } catch {
-      // looking at its names by their paths reports what is wrong
+      const xattrs = readSourceXattrs(fd)
+      return xattrs && { xattrs }
+    } catch (error) {
+      this.#report(path, systemPath, error, 'its extended attributes cannot be read: ')
+      return undefined
     }
-    this.#stack.push({ ...part, names: [...part.names], next: 0, fd })
   }
 
-  #close(): void {
-    const frame = this.#stack.pop()
-    if (frame && frame.fd >= 0) closeFile(frame.fd)
+  #resume(part: WalkPart): void {
+    const { systemPath, path } = part.folder
+    try {
+      const fd = openDirectoryBelow(part.rootPath, systemPath)
+      this.#stack.push({ ...part, next: 0, fd, inode: 0n })
+    } catch (error) {
+      this.#report(path, systemPath, error)
+    }
+  }
+
+  #push(frame: Frame): void {
+    this.#stack.push(frame)
+    const outer = this.#stack.at(-1 - MAX_OPEN)
+    if (!outer || outer.fd < 0) return
+    this.#stat.readOpen(outer.fd)
+    outer.inode = this.#stat.inode
+    closeFile(outer.fd)
+    outer.fd = -1
+  }
+
+  /** Goes back to the directory above, which may have to be opened again: it must be the one it was. */
+  #leave(): void {
+    const { fd } = this.#stack.pop() as Frame
+    const above = this.#stack.at(-1)
+    if (above && above.fd < 0) this.#reopen(above, fd)
+    if (fd >= 0) closeFile(fd)
+  }
+
+  #reopen(frame: Frame, below: number): void {
+    const { systemPath, path } = frame.folder
+    let fd = -1
+    try {
+      fd = below < 0 ? openDirectoryBelow(frame.rootPath, systemPath) : openDirectory(pathIn(below, '..', systemPath))
+      this.#stat.readOpen(fd)
+      if (this.#stat.inode !== frame.inode || this.#stat.fileSystem !== frame.fileSystem) throw movedAway()
+      frame.fd = fd
+    } catch (error) {
+      if (fd >= 0) closeFile(fd)
+      this.#report(path, systemPath, error)
+      frame.names = []
+    }
   }
 
   #exclude(path: string): void {
     if (this.#selection.listExcluded) this.#batch.exclude(path)
   }
 
-  #report(path: string, systemPath: string, error: unknown): void {
-    this.#batch.issue({ path, systemPath, message: describeSystemError(error), code: errnoOf(error) ?? 'INTERNAL' })
+  #report(path: string, systemPath: string, error: unknown, what = ''): void {
+    const message = what + describeSystemError(error)
+    this.#batch.issue({ path, systemPath, message, code: errnoOf(error) ?? 'INTERNAL' })
   }
+}
+
+function movedAway(): Error {
+  return Object.assign(new Error('it was moved while it was read; what was still to come of it is missing'), {
+    code: 'ESTALE',
+  })
 }
 
 function join(folder: string, name: string): string {

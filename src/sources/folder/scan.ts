@@ -4,8 +4,8 @@ import type { WalkPart, WalkRoot } from './folder-walk.ts'
 import type { ScanJob, ScanResult, StepResult } from './scan-worker.ts'
 import type { SelectionOptions } from './selection.ts'
 
-/** Batches a part of the walk may be ahead of the reader: 16 of 512 entries. */
-const MAX_AHEAD = 16
+/** Batches of 512 entries that the walk may be ahead of its reader, for each thread: 6 MB. */
+const MAX_AHEAD = 64
 
 /** A stretch of the walk. Each belongs to one thread, once begun; together, in order, they are the walk. */
 interface Stretch {
@@ -22,13 +22,15 @@ interface Stretch {
 /**
  * Walks roots in threads and gives their entries in order. One thread walks from the start; as soon as another one is idle, the
  * walk is split, so that several threads wait for a slow file system at the same time. However it was split, the entries and
- * their order are those of one walk. Starts at once, and goes ahead of its reader by `MAX_AHEAD` batches a stretch.
+ * their order are those of one walk. Starts at once, and goes ahead of its reader by `MAX_AHEAD` batches a thread.
  */
 export class Scan {
   readonly #pool: WorkerPool<ScanJob, ScanResult>
   readonly #stretches: Stretch[]
   readonly #idle: number[]
   #numbers = 0
+  /** Batches that wait for the reader. */
+  #ahead = 0
   #wake: (() => void) | undefined
   #failure: { readonly error: unknown } | undefined
 
@@ -47,11 +49,14 @@ export class Scan {
       if (!first) return undefined
       const batch = first.batches.shift()
       if (batch) {
+        this.#ahead--
         this.#pump()
         return { batch, root: first.root }
       }
-      if (first.done) this.#stretches.shift()
-      else await new Promise<void>((resolve) => (this.#wake = resolve))
+      if (first.done) {
+        this.#stretches.shift()
+        this.#pump()
+      } else await new Promise<void>((resolve) => (this.#wake = resolve))
     }
   }
 
@@ -72,6 +77,8 @@ export class Scan {
         (stretch) =>
           !stretch.running &&
           !stretch.done &&
+          // Roots may be many, so all of them together are bounded too; but the reader waits for the first.
+          (this.#ahead < MAX_AHEAD * this.#pool.size || stretch === this.#stretches[0]) &&
           stretch.batches.length < MAX_AHEAD &&
           (stretch.thread === undefined || stretch.thread === thread),
       )
@@ -93,6 +100,7 @@ export class Scan {
         this.#idle.length > 0 && open.length <= this.#pool.size && open.every((other) => other.thread !== undefined)
       const result = (await this.#pool.run(thread, { kind: 'step', walk: number, start, split })) as StepResult
       stretch.batches.push(result.batch)
+      this.#ahead++
       stretch.done = result.done
       if (result.part)
         this.#stretches.splice(this.#stretches.indexOf(stretch) + 1, 0, this.#stretch(result.part, stretch.root))

@@ -1,5 +1,5 @@
 import { errnoOf } from '../../base/errors.ts'
-import { fromRawName } from '../../base/raw-name.ts'
+import { fromRawName, sortRawNames } from '../../base/raw-name.ts'
 import { FILE_FLAGS } from '../../platform/file-flags.ts'
 import { closeFile, openForReading, readFully, statOpenFile } from '../../platform/files.ts'
 import { IgnoreRules } from '../ignore-rules.ts'
@@ -123,7 +123,7 @@ export class Selection {
     const { ignoreFiles, includeFiles, excludeCaches, excludeIfPresent, keepExcludeTags } = this.#options
     const tags = excludeIfPresent.filter((name) => names.includes(name))
     if (excludeCaches && names.includes(CACHE_TAG) && isCacheTag(`${handle}/${CACHE_TAG}`)) tags.push(CACHE_TAG)
-    if (tags.length > 0) return { rules, tagged: { keep: keepExcludeTags ? [...new Set(tags)].sort() : [] } }
+    if (tags.length > 0) return { rules, tagged: { keep: keepExcludeTags ? sortRawNames([...new Set(tags)]) : [] } }
     const found = (wanted: readonly string[]): RuleText[] =>
       wanted
         .filter((name) => names.includes(name))

@@ -1,0 +1,81 @@
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { CairnError } from '../base/errors.ts'
+import type { Conflict, ExtractOptions, PatternOption } from '../operations/extract.ts'
+import { parseCount } from './option-values.ts'
+import { addPatternOptions } from './pattern-options.ts'
+
+/** Options of `extract` and `restore`, as commander gives them. */
+export interface ExtractCommandOptions {
+  readonly list?: true
+  readonly conflict?: Conflict
+  readonly dryRun?: true
+  readonly verify?: true
+  readonly stripComponents?: number
+  readonly stdout?: true
+  readonly numericIds?: true
+  /** Of `--no-xattrs`. */
+  readonly xattrs?: boolean
+  readonly noxattrs?: true
+  readonly noacls?: true
+  readonly noflags?: true
+  readonly workers?: number
+}
+
+/** `restorer/conflict.ts` says what they mean; loading it would cost `--help` the restorer. */
+const CONFLICTS = ['fail', 'keep', 'overwrite', 'if-newer', 'mirror'] as const satisfies readonly Conflict[]
+
+/**
+ * Adds the options that both verbs have. Those that leave paths out are gathered in the array returned, since their order on the
+ * command line counts.
+ */
+export function addExtractOptions(command: Command): readonly PatternOption[] {
+  command
+    .option('--list', 'print every path that is written')
+    .addOption(
+      new Option('--conflict <HOW>', 'where something is already: fail, keep, overwrite, if-newer or mirror')
+        .default('fail')
+        .argParser(parseConflict),
+    )
+    .option('-n, --dry-run', 'write nothing; with --list, print what would be done with each path')
+    .option('--verify', 'read everything back afterwards and compare')
+    .option('--strip-components <N>', 'leave away the first N names of every path', parseCount)
+    .option('--stdout', 'write the contents of files to standard output, one after the other, and nothing else')
+  const patterns = addPatternOptions(command)
+  command
+    .option('--numeric-ids', 'owners by number, not by name')
+    .option('--no-xattrs', 'leave extended attributes alone (also --noxattrs)')
+    .addOption(new Option('--noxattrs').hideHelp())
+    .option('--noacls', 'leave access control lists alone')
+    .option('--noflags', 'leave file flags alone')
+    .addOption(new Option('--sparse', 'for Borg users: holes are always restored').hideHelp())
+    .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
+  return patterns
+}
+
+/** @throws {CairnError} `INVALID_ARGUMENT` for options that exclude each other */
+export function toExtractOptions(
+  options: ExtractCommandOptions,
+  patterns: readonly PatternOption[],
+): Omit<ExtractOptions, 'snapshot' | 'paths' | 'target'> {
+  const { conflict, dryRun, verify, stripComponents, numericIds, workers } = options
+  if (dryRun && verify)
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot use --verify with --dry-run: there is nothing to read back')
+  return {
+    conflict,
+    dryRun,
+    verify,
+    stripComponents,
+    numericIds,
+    workers,
+    patterns,
+    noXattrs: options.xattrs === false || options.noxattrs === true,
+    noAcls: options.noacls === true,
+    noFlags: options.noflags === true,
+  }
+}
+
+function parseConflict(value: string): Conflict {
+  const conflict = CONFLICTS.find((known) => known === value)
+  if (!conflict) throw new InvalidArgumentError(`It must be one of ${CONFLICTS.join(', ')}.`)
+  return conflict
+}
