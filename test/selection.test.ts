@@ -453,7 +453,7 @@ describe('a dry run', () => {
           }
         }
         const options = given.patterns.map(
-          ([sign, pattern]) => ({ option: 'pattern', value: `${sign} ${pattern}` }) as const,
+          ([sign, pattern]) => ({ kind: 'pattern', value: `${sign} ${pattern}` }) as const,
         )
         const selection: Partial<SelectionOptions> = { ...given, patterns: parsePatternOptions(options).rules }
         const previous = process.cwd()
