@@ -115,6 +115,29 @@ describe('what is moved', () => {
   })
 })
 
+describe('--atime', () => {
+  it('keeps times of access, which a backup does not change and which are no change of content', async () => {
+    const program = new Program()
+    const source = newFolder()
+    writeFileSync(`${source}/f`, 'x')
+    utimesSync(`${source}/f`, 1_234_567_890, 1_111_111_111)
+    await untilTrusted()
+    const inside = `${source.slice(1)}/f`
+    program.create([source])
+    assert.equal('atime' in (program.nodes()[inside] ?? {}), false)
+    for (const atime of ['2009-02-13T23:31:30.000000000Z', '1970-01-01T00:00:05.000000000Z']) {
+      for (const letter of ['U', 'U']) {
+        const { letters, summary } = program.create([source, '--atime'])
+        assert.deepEqual([letters[inside], summary['data_added']], [letter, 0])
+        assert.equal(program.nodes()[inside]?.['atime'], atime)
+      }
+      run('touch', '-a', '-d', '@5', `${source}/f`)
+      await untilTrusted()
+      program.create([source, '--atime'])
+    }
+  })
+})
+
 /** What can change of a file or folder beside its content. */
 const CHANGES: Readonly<Record<string, (file: string) => void>> = {
   touch: (file) => utimesSync(file, 12_345, 67_890),
@@ -181,6 +204,10 @@ describe('files and folders of which only attributes change', { skip: SKIP_UNLES
       assert.deepEqual([nodes[`${kind}/chown`]?.['uid'], nodes[`${kind}/chown`]?.['gid']], [12, 34])
       assert.equal(nodes[`${kind}/touch`]?.['mtime'], '1970-01-01T18:51:30.000000000Z')
     }
+    const target = `${cwd}/target`
+    program.succeed(['restore', '-r', program.repository, 'latest', '--target', target, '-q'])
+    for (const kind of ['files', 'folders'])
+      assert.deepEqual(digestTree(`${target}/${kind}`), digestTree(`${cwd}/${kind}`))
     // And back again.
     for (const kind of ['files', 'folders']) {
       run('chattr', '-d', `${cwd}/${kind}/chattr +d`)

@@ -132,7 +132,10 @@ export class FolderWalk {
         depth: parts.length,
       }
       const name = parts.at(-1) as string
-      this.#take({ ...part, folder }, { name, path, systemPath, at: systemPath }, { included: true, recurse: true })
+      // Patterns are about what was named too: a shell may have done it for a person who wrote `*`.
+      const decision = this.#selection.decide(path)
+      if (!decision.included && !decision.recurse) return this.#exclude(path)
+      this.#take({ ...part, folder }, { name, path, systemPath, at: systemPath }, decision)
     } catch (error) {
       this.#report(path, systemPath, error)
     }
