@@ -206,19 +206,19 @@ class Archiver {
 
   /** A promise only where something has to be waited for, which most entries need not. */
   #take(entry: SourceEntry): Promise<void> | undefined {
+    let finding: ParentNode | undefined | Promise<ParentNode | undefined>
+    let verdict: Verdict | Promise<Verdict> = false
     try {
-      const finding = this.#comparison.find(entry)
+      finding = this.#comparison.find(entry)
       if (finding instanceof Promise) return this.#takeFurther(entry, finding)
-      if (entry.type === 'dir') this.#enter(entry, finding)
-      else {
-        const verdict = this.#comparison.isUnchanged(entry, finding)
-        if (verdict instanceof Promise) return this.#takeFurther(entry, finding, verdict)
-        this.#add(entry, finding, verdict)
-      }
+      if (entry.type !== 'dir') verdict = this.#comparison.isUnchanged(entry, finding)
     } catch (error) {
       this.#passOverParent(error)
-      return this.#takeFurther(entry, undefined)
+      finding = undefined
     }
+    if (verdict instanceof Promise) return this.#takeFurther(entry, finding, verdict)
+    if (entry.type === 'dir') this.#enter(entry, finding)
+    else this.#add(entry, finding, verdict)
     return undefined
   }
 
@@ -266,6 +266,13 @@ class Archiver {
   }
 
   #add(entry: SourceEntry, found: ParentNode | undefined, verdict: Verdict): void {
+    if (verdict === true && found && !entry.link) {
+      // Hot path of backups in which nothing changed.
+      this.#options.observer.entry('U', entry)
+      const node = this.#nodes.takeOver(entry, found.node, true, ignore)
+      this.#assembly.add({ node, old: found.node, stamp: entry, sample: NO_SAMPLE })
+      return
+    }
     const stamp = entry.ctimeNs >= this.#racyFromNs || entry.mtimeNs >= this.#racyFromNs ? undefined : entry
     const pending: PendingNode = { node: undefined, old: found?.node, stamp, sample: NO_SAMPLE }
     this.#assembly.add(pending)
@@ -395,6 +402,8 @@ class Archiver {
     await checkpoint(this.#result(assembled, undefined))
   }
 }
+
+function ignore(): void {}
 
 const UNCHANGED = { sample: undefined, sameAttributes: true } as const
 

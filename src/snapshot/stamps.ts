@@ -31,9 +31,9 @@ export class StampWriter {
 
   add(stamp: Stamp): void {
     const column = this.#column
-    const offset = column.next()
-    column.buffer.writeBigInt64LE(toStampTime(stamp.ctimeNs), offset)
-    column.buffer.writeBigUInt64LE(stamp.inode, offset + 8)
+    const index = column.next() / 8
+    column.longs[index] = stamp.ctimeNs // modulo 2^64
+    column.longs[index + 1] = stamp.inode
     column.written()
   }
 

@@ -173,13 +173,13 @@ export interface WantedFields {
 /** The entries of a batch. */
 export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[] {
   const { folders, names, numbers, longs } = batch
-  const extras = new Map(batch.extras)
+  const extras = batch.extras.length > 0 ? new Map(batch.extras) : undefined
   return names.map((name, index) => {
     const at = index * NUMBERS
     const long = index * LONGS
     const number = (offset: number): number => numbers[at + offset] as number
     const { systemPath, path, depth } = folders[number(7)] as BatchFolder
-    const extra = extras.get(index)
+    const extra = extras?.get(index)
     const uid = number(2)
     const gid = number(3)
     const bits = number(9)
