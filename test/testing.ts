@@ -270,9 +270,15 @@ export function cairn(args: readonly string[], options: CairnOptions = {}): Cair
   return result
 }
 
-/** Starts the command line in a process of its own. */
+/** Starts the command line in a process of its own, the first of a process group. */
 export function startCairn(args: readonly string[], options: Pick<CairnOptions, 'env'> = {}): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: cairnEnv(options.env) })
+  const env = cairnEnv(options.env)
+  return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env, detached: true })
+}
+
+/** A shell's words for the command line; none of them may have a `'` in it. */
+export function cairnCommand(args: readonly string[]): string {
+  return [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
 }
 
 /**
@@ -286,7 +292,7 @@ export function withFault(
   const only = paths.length > 0 ? paths.flatMap((name) => ['-P', name]) : ['--seccomp-bpf']
   return {
     command: [
-      ...['strace', '-f', '-qq', '-o', '/dev/null', ...only],
+      ...['strace', '-f', '--quiet=all', '-o', '/dev/null', ...only],
       ...['-e', `trace=${fault.slice(0, fault.indexOf(':'))}`, '-e', `inject=${fault}`],
     ],
     env: { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' },

@@ -141,6 +141,7 @@ export class Dispatcher {
    */
   read(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void): void {
     if (file.sizeBytes > RANGE_BYTES) {
+      this.sendBatch() // so that a checkpoint in the middle of this file has what came before it
       this.#readLarge(file, done, onBytes)
       return
     }

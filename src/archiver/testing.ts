@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { toHex } from '../base/ids.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { parseCompression } from '../codec/compression.ts'
@@ -121,4 +122,13 @@ export async function contentOf(repository: Repository, node: TreeNode | undefin
   const parts: Uint8Array[] = []
   for (const { id } of await refsOf(repository, node)) parts.push(await repository.readChunk(id))
   return Buffer.concat(parts)
+}
+
+/** What strace(1) says of these system calls when a process of its own archives a folder. */
+export function traceRun(root: string, calls: string): string {
+  const code = `
+    import { archiveInto, folderSource, newRepository } from ${JSON.stringify(import.meta.url)}
+    await archiveInto(await newRepository(), folderSource(${JSON.stringify(root)}))`
+  const args = ['-f', '-qq', '-y', '-e', `trace=${calls}`, process.execPath, '-e', code]
+  return spawnSync('strace', args, { encoding: 'latin1', maxBuffer: 1 << 28 }).stderr
 }

@@ -10,6 +10,8 @@ import type { FolderRules, Selection } from './selection.ts'
 
 /** Entries an array of the walk has at most: enough to make waiting cheap, few enough to keep the main thread responsive. */
 const BATCH_ENTRIES = 512
+/** After this time the entries found so far are passed on: where each takes a round trip, other threads shall soon have their share. */
+const BATCH_MS = 20
 /** Directories kept open at most, the innermost ones; to those above the walk goes back by `..`. */
 const MAX_OPEN = 128
 
@@ -73,12 +75,13 @@ export class FolderWalk {
     else this.#resume(start)
   }
 
-  /** The next entries; `done` when there are no more. */
+  /** The next entries, perhaps none; `done` when there are no more. */
   next(): { readonly batch: EntryBatch; readonly done: boolean } {
     const root = this.#root
     this.#root = undefined
     if (root) this.#visitRoot(root)
-    while (!this.#batch.full) {
+    const until = performance.now() + BATCH_MS
+    while (!this.#batch.full && performance.now() < until) {
       const frame = this.#stack.at(-1)
       if (!frame) break
       const name = frame.names[frame.next++]
