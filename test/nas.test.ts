@@ -186,19 +186,20 @@ function patch(file: string, offset: number, text: string): void {
 
 const LARGE_BYTES = 24 << 20
 
-describe('on a FUSE mount', () => {
-  function prepare(
-    t: TestContext,
-  ): ({ folder: string } & Exclude<ReturnType<typeof mountBindfs>, undefined>) | undefined {
-    const folder = newFolder()
-    const disk = mountBindfs(t, folder)
-    for (const name of ['a', 'b', 'c']) {
-      writeFileSync(`${folder}/${name}`, testBytes(name, LARGE_BYTES))
-      utimesSync(`${folder}/${name}`, 1e9, 1e9)
-    }
-    return disk && { folder, ...disk }
+/** A FUSE mount with large files, and the folder behind it. */
+function prepare(
+  t: TestContext,
+): ({ folder: string } & Exclude<ReturnType<typeof mountBindfs>, undefined>) | undefined {
+  const folder = newFolder()
+  const disk = mountBindfs(t, folder)
+  for (const name of ['a', 'b', 'c']) {
+    writeFileSync(`${folder}/${name}`, testBytes(name, LARGE_BYTES))
+    utimesSync(`${folder}/${name}`, 1e9, 1e9)
   }
+  return disk && { folder, ...disk }
+}
 
+describe('on a FUSE mount', () => {
   it('a few blocks of each file are read, also when inode numbers are others after mounting it anew', async (t) => {
     if (!hasPrograms(t, 'strace')) return
     const disk = prepare(t)
@@ -260,6 +261,9 @@ function bytesRead(program: Program, folder: string): number {
   return sum
 }
 
+/** Of a line of `strace -ttt`, in seconds. */
+const timeOf = (line: string | undefined): number => Number(/\d+\.\d+/.exec(line ?? '')?.[0])
+
 describe('--sync-before and --settle', () => {
   it('have everything written out, then wait, and only then look at the source', async (t) => {
     if (!hasPrograms(t, 'strace')) return
@@ -272,7 +276,6 @@ describe('--sync-before and --settle', () => {
       under: ['strace', '-f', '-qq', '-y', '-ttt', '-e', calls, '-o', log],
     })
     const lines = readFileSync(log, 'utf8').split('\n')
-    const timeOf = (line: string | undefined): number => Number(/\d+\.\d+/.exec(line ?? '')?.[0])
     const synced = lines.findIndex((line) => line.includes('syncfs('))
     assert.notEqual(synced, -1)
     const looked = lines.findIndex(

@@ -108,7 +108,16 @@ export const define: DefineCommand = (command, context) => {
 }
 
 /** Borg's own spellings, for scripts made for it; the last three are about what is not stored anyway. */
-const BORG_OPTIONS = ['noxattrs', 'noacls', 'noflags', 'nobsdflags', 'numeric-owner', 'noatime', 'noctime', 'nobirthtime']
+const BORG_OPTIONS = [
+  'noxattrs',
+  'noacls',
+  'noflags',
+  'nobsdflags',
+  'numeric-owner',
+  'noatime',
+  'noctime',
+  'nobirthtime',
+]
 
 const DETECT = ['auto', 'ctime', 'mtime', 'partial-hash', 'full-hash'] as const satisfies readonly Detect[]
 

@@ -216,7 +216,9 @@ class CreateRun {
       storePack: (pack) => session.storePack(pack),
       parent: parent && {
         ...parent,
-        xattrsLeftOut: XATTR_KINDS.some((kind) => parent.leftOut.includes(kind) && options.attributes?.[kind] !== false),
+        xattrsLeftOut: XATTR_KINDS.some(
+          (kind) => parent.leftOut.includes(kind) && options.attributes?.[kind] !== false,
+        ),
       },
       detect: options.detect ?? 'auto',
       attributes: { xattrs: true, acls: true, flags: true, ...options.attributes },

@@ -71,7 +71,7 @@ function mountFindings(mount: Mount, all: boolean): Finding[] {
     const advice = 'blocks of content are compared besides; give --detect full-hash now and then'
     return [warning(mountPoint, `${type}: times of two seconds, inode numbers made up, no owners`, advice)]
   }
-  if (/^(9p|ceph|lustre|beegfs|vboxsf|virtiofs)$|^fuse\./.test(type)) {
+  if (/^(9p|ceph|lustre|beegfs|vboxsf|virtiofs)$|^fuse(blk)?(\.|$)/.test(type)) {
     const advice = 'blocks of content are compared besides; give --detect full-hash now and then'
     return [ok(mountPoint, `${type}: inode numbers and times may be made up; ${advice}`)]
   }

@@ -73,7 +73,14 @@ describe('encodeSnapshot() and decodeSnapshot()', () => {
 describe('a damaged snapshot record', () => {
   it('is DATA_CORRUPT naming the object, whichever field is missing or of another type', () => {
     const [root] = fc.sample(anyNode, { numRuns: 1, seed: 1 })
-    const full = testSnapshot({ stamps: Buffer.of(0), samples: Buffer.of(0), root, checkpoint: true, leftOut: ['acls'], parent: session })
+    const full = testSnapshot({
+      stamps: Buffer.of(0),
+      samples: Buffer.of(0),
+      root,
+      checkpoint: true,
+      leftOut: ['acls'],
+      parent: session,
+    })
     const { snapshot } = stored(full) as {
       snapshot: Record<string, unknown>
     }
@@ -101,7 +108,18 @@ describe('a damaged snapshot record', () => {
 /** Whether a value of the test happens to be a right one. */
 function isRight(name: string, value: unknown): boolean {
   if (typeof value === 'string')
-    return !['tree', 'root', 'checkpoint', 'parent', 'paths', 'tags', 'commandLine', 'leftOut', 'issues', 'stats'].includes(name)
+    return ![
+      'tree',
+      'root',
+      'checkpoint',
+      'parent',
+      'paths',
+      'tags',
+      'commandLine',
+      'leftOut',
+      'issues',
+      'stats',
+    ].includes(name)
   if (name === 'checkpoint') return typeof value === 'boolean' || value === null
   return typeof value === 'number' && name === 'issues'
 }

@@ -36,6 +36,13 @@ describe('cairn doctor', () => {
     })
   }
 
+  it('says where blocks of content are compared', async () => {
+    for (const type of ['fuse', 'fuseblk', 'fuse.sshfs', '9p']) {
+      const { stdout } = await runCli(['doctor', '--mountinfo', mountInfo(type, 'rw')], { operations })
+      assert.match(stdout, /^ok +\/mnt\/nas: .*blocks of content are compared besides/m, type)
+    }
+  })
+
   it('says for how long attributes are cached, and what to do', async () => {
     const args = ['doctor', '--mountinfo', mountInfo('nfs4', 'rw,acregmax=10')]
     const { stdout } = await runCli(args, { operations })
