@@ -92,7 +92,7 @@ export class TestRepository {
     } = options
     const access = {
       location: path.join(folder, 'repo'),
-      keyFolder: path.join(newFolder(), 'keys'),
+      keyFolder: path.join(folder, 'keys'),
       askPassphrase: async () => undefined,
       clock,
     }
