@@ -126,12 +126,15 @@ async function expectPartRestored(
   if (isWhole) return repository.expectRestored(source, name)
   const { target, issues } = await repository.extract({ snapshot: name })
   assert.equal(issues, 0)
-  const files = (root: string): string[] =>
-    digestTree(root).filter((line) =>
-      statSync(path.join(root, JSON.parse(line.slice(0, line.lastIndexOf('" ') + 1)) as string)).isFile(),
-    )
-  const want = new Set(files(source))
-  for (const line of files(path.join(target, source))) assert.ok(want.has(line), `${name}: ${line}`)
+  const want = new Set(digestFiles(source))
+  for (const line of digestFiles(path.join(target, source))) assert.ok(want.has(line), `${name}: ${line}`)
+}
+
+/** Lines of a digest that are about files. */
+function digestFiles(root: string): string[] {
+  return digestTree(root).filter((line) =>
+    statSync(path.join(root, JSON.parse(line.slice(0, line.lastIndexOf('" ') + 1)) as string)).isFile(),
+  )
 }
 
 function isDataPack(repository: TestRepository, key: string): boolean {
@@ -153,12 +156,12 @@ function newSource(seed: string): string {
 
 const SOURCE_BYTES = 144 * 14_000
 
-describe('a run that is killed, wherever it is,', () => {
-  const expectStates = (t: TestContext, killed: number, atLeast: number): void => {
-    t.diagnostic(`killed in ${killed} states`)
-    assert.ok(killed >= atLeast, `only ${killed} states`)
-  }
+function expectStates(t: TestContext, killed: number, atLeast: number): void {
+  t.diagnostic(`killed in ${killed} states`)
+  assert.ok(killed >= atLeast, `only ${killed} states`)
+}
 
+describe('a run that is killed, wherever it is,', () => {
   it('loses nothing and stores nothing twice when it was the first', async (t) => {
     const scenario = {
       repository: await TestRepository.create(),
@@ -186,12 +189,13 @@ describe('a run that is killed, wherever it is,', () => {
     const repository = await TestRepository.create({ chunkerParams: 'fastcdc,256K,1M,4M' })
     const source = newFolder()
     for (const [name, size] of [
-      ['a', 17 << 20],
-      ['b', 1 << 20],
+      ['a', 17 << 20], // more than a pack
+      ['b', 4 << 20], // and some tasks after it
+      ['c', 4 << 20],
     ] as const)
       writeFileSync(`${source}/${name}`, testBytes(name, size))
     const options = { checkpointIntervalMs: Number.MIN_VALUE, workers: 1 } // two would share it, and fill no pack
-    expectStates(t, await crashEverywhere({ repository, older: {}, source, options, wantBytes: 18 << 20 }), 25)
+    expectStates(t, await crashEverywhere({ repository, older: {}, source, options, wantBytes: 25 << 20 }), 25)
   })
 
   it('is taken over together with one that was killed before it', async (t) => {

@@ -84,7 +84,7 @@ async function interruptRuns(
   const random = seeded(seed)
   let interrupted = 0
   for (let i = 0; i < runs; i++) {
-    const { child, isReady, expect } = start()
+    const { child, isReady, expect } = startCreate()
     while (!isReady() && child.exitCode === null) await sleep(2)
     await sleep(random() * withinMs)
     const ended = await interrupt(child, SIGNALS[i % SIGNALS.length] ?? 'SIGINT')
@@ -106,32 +106,33 @@ function contentsOf(folder: string): Map<string, string> {
   return contents
 }
 
-describe('a signal to cairn create', () => {
-  const start = (): ReturnType<Parameters<typeof interruptRuns>[0]> & { copy: TestRepository } => {
-    const copy = repository.copy()
-    const child = startCairn(['create', `${copy.location}::new`, source, '-C', 'zstd,15'])
-    const expect = async ({ isInterrupted }: Ended): Promise<void> => {
-      assert.deepEqual(readdirSync(`${copy.location}/.tmp`), [])
-      assert.deepEqual(copy.objects('sessions/'), [])
-      const names = (await listSnapshots(copy.access)).snapshots.map(({ name }) => name)
-      if (isInterrupted) assert.deepEqual(names, ['old'])
-      await copy.expectRestored(old, 'old')
-      await expectSound(copy)
-      copy.remove()
-    }
-    return { child, isReady: () => copy.objects('sessions/').length > 0, expect, copy }
+/** A slow run of `cairn create` in a copy of the repository, and what is to be when it was interrupted. */
+function startCreate(): ReturnType<Parameters<typeof interruptRuns>[0]> & { copy: TestRepository } {
+  const copy = repository.copy()
+  const child = startCairn(['create', `${copy.location}::new`, source, '-C', 'zstd,15'])
+  const expect = async ({ isInterrupted }: Ended): Promise<void> => {
+    assert.deepEqual(readdirSync(`${copy.location}/.tmp`), [])
+    assert.deepEqual(copy.objects('sessions/'), [])
+    const names = (await listSnapshots(copy.access)).snapshots.map(({ name }) => name)
+    if (isInterrupted) assert.deepEqual(names, ['old'])
+    await copy.expectRestored(old, 'old')
+    await expectSound(copy)
+    copy.remove()
   }
+  return { child, isReady: () => copy.objects('sessions/').length > 0, expect, copy }
+}
 
+describe('a signal to cairn create', () => {
   it('ends it with the code of the signal, and leaves no process, no temporary file and no session', async () => {
-    assert.ok((await interruptRuns(start, { runs: 9, withinMs: 400, seed: 1 })) > 3)
+    assert.ok((await interruptRuns(startCreate, { runs: 9, withinMs: 400, seed: 1 })) > 3)
   })
 
   it('does so too when it is early', async () => {
-    await interruptRuns(() => ({ ...start(), isReady: () => true }), { runs: 6, withinMs: 500, seed: 2 })
+    await interruptRuns(() => ({ ...startCreate(), isReady: () => true }), { runs: 6, withinMs: 500, seed: 2 })
   })
 
   it('costs nothing that was stored: the next run takes it over', async () => {
-    const { child, copy } = start()
+    const { child, copy } = startCreate()
     while (copy.objects('packs/').length === repository.objects('packs/').length) await sleep(2)
     assert.ok((await interrupt(child, 'SIGTERM')).isInterrupted)
     const stored = copy.packBytes()
@@ -144,7 +145,7 @@ describe('a signal to cairn create', () => {
   })
 
   it('ends it at once when it is the second SIGINT', async () => {
-    const { child, isReady, copy } = start()
+    const { child, isReady, copy } = startCreate()
     while (!isReady()) await sleep(2)
     await sleep(100)
     const [status, signal] = await kill(child, 'SIGINT', 'SIGINT')

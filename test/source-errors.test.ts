@@ -82,8 +82,19 @@ describe('system calls of a source that fail', () => {
     for (const [i, [call, name]] of FAULTS.entries()) {
       const error = i % 3 === 1 ? 'EACCES' : 'EIO'
       const what = `${call} of ${name || '.'}: ${error}`
-      const fault = withFault(`${call}:error=${error}:when=${(i % 2) + 1}+`, [path.join(source, name)])
-      const args = ['create', `${repository.location}::s${i}`, source, '--json', '--workers', '1']
+      // A large file is read in many calls: its beginning is fine.
+      const when = call === '/^p?read' && name === 'large' ? 3 : 1
+      const fault = withFault(`${call}:error=${error}:when=${when}+`, [path.join(source, name)])
+      const args = [
+        'create',
+        `${repository.location}::s${i}`,
+        source,
+        '--json',
+        '--workers',
+        '1',
+        '--detect',
+        'full-hash',
+      ]
       const { status, signal, stdout, stderr } = cairn(args, fault)
       statuses[String(status)] = (statuses[String(status)] ?? 0) + 1
       assert.equal(signal, null, `${what}: it hung`)
@@ -124,8 +135,11 @@ describe('files without permission', () => {
       assert.deepEqual(complaintsOf(stdout + stderr, source), ['closed', 'secret'])
       const target = newFolder()
       assert.equal(cairn(['restore', '-r', `${folder}/repo`, '--target', target]).status, 0)
-      const isGood = (line: string): boolean => !isAbout(line, ['closed', 'secret'])
-      assert.deepEqual(digestTree(target + source).filter(isGood), digestTree(source).filter(isGood))
+      assert.deepEqual(readable(digestTree(target + source)), readable(digestTree(source)))
     },
   )
 })
+
+function readable(lines: readonly string[]): string[] {
+  return lines.filter((line) => !isAbout(line, ['closed', 'secret']))
+}

@@ -92,7 +92,7 @@ export class TestRepository {
     } = options
     const access = {
       location: path.join(folder, 'repo'),
-      keyFolder: path.join(newFolder(), 'keys'),
+      keyFolder: path.join(folder, 'keys'),
       askPassphrase: async () => undefined,
       clock,
     }
@@ -290,10 +290,19 @@ export function withFault(
   paths: readonly string[] = [],
 ): { command: string[]; env: Record<string, string> } {
   const only = paths.length > 0 ? paths.flatMap((name) => ['-P', name]) : ['--seccomp-bpf']
+  const call = fault.slice(0, fault.indexOf(':'))
   return {
     command: [
-      ...['strace', '-f', '--quiet=all', '-o', '/dev/null', ...only],
-      ...['-e', `trace=${fault.slice(0, fault.indexOf(':'))}`, '-e', `inject=${fault}`],
+      'strace',
+      '-f',
+      '--quiet=all',
+      '-o',
+      '/dev/null',
+      ...only,
+      '-e',
+      `trace=${call}`,
+      '-e',
+      `inject=${fault}`,
     ],
     env: { UV_THREADPOOL_SIZE: '1', NODE_DISABLE_COMPILE_CACHE: '1' },
   }

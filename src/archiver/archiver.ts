@@ -258,10 +258,11 @@ class Archiver {
     }
   }
 
-  /** A damaged parent snapshot costs reading everything anew, and no more. */
+  /** A damaged parent snapshot costs reading everything anew, and storing all trees that come. */
   #passOverParent(error: unknown): void {
     if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
     this.#comparison.giveUp()
+    this.#trees.distrustStored() // the new snapshot's trees are not to rest on those that cannot be read
     this.#options.observer.warning(`The previous snapshot is damaged, so everything is read: ${error.message}`)
   }
 

@@ -89,7 +89,10 @@ describe('archive() with stableForMs', () => {
     const run = await running
     assert.deepEqual([run.entries.toSorted(), run.issues], [['A file', 'A other'], []])
     const node = (await nodesOf(repository, run)).get('file')
-    assert.deepEqual([node?.sizeBytes, (await contentOf(repository, node)).length], [statSync(file).size, statSync(file).size])
+    assert.deepEqual(
+      [node?.sizeBytes, (await contentOf(repository, node)).length],
+      [statSync(file).size, statSync(file).size],
+    )
     assert.equal(node?.mtimeNs, statSync(file, { bigint: true }).mtimeNs)
     const next = await archiveInto(repository, folderSource(root), { parent: run })
     assert.deepEqual(next.tree, run.tree)

@@ -137,7 +137,15 @@ describe('EntryStat', { skip: SKIP_UNLESS_LINUX }, () => {
     const file = `${system.directory}/file`
     writeFileSync(file, '')
     const stat = new EntryStat()
-    for (const ns of [0n, -1n, -SECOND, -SECOND - 1n, -(2n ** 40n) * SECOND + 5n, 2n ** 63n, 2n ** 40n * SECOND + 999_999_999n]) {
+    for (const ns of [
+      0n,
+      -1n,
+      -SECOND,
+      -SECOND - 1n,
+      -(2n ** 40n) * SECOND + 5n,
+      2n ** 63n,
+      2n ** 40n * SECOND + 999_999_999n,
+    ]) {
       setTimes(file, ns + 1n, ns)
       stat.readPath(file)
       assert.deepEqual([stat.atimeNs, stat.mtimeNs], [ns + 1n, ns])

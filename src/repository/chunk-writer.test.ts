@@ -225,6 +225,28 @@ describe('ChunkWriter', () => {
     assert.deepEqual(two.writer.stats, { chunks: 1, newChunks: 0, newBytes: 0, storedBytes: 0 })
   })
 
+  it('stores what is known once more after distrustStored(), and that only once', async () => {
+    const table = ChunkTable.create(100)
+    const chunks = ['one', 'two', 'three'].map((text) => Buffer.from(text))
+    const first = newWriter({ table })
+    for (const chunk of chunks) first.writer.save(chunk)
+    await first.writer.flush()
+
+    const { writer, packs } = newWriter({ table })
+    const before = writer.save(chunks[0] as Buffer)
+    writer.distrustStored()
+    const ids = [chunks[1], chunks[1], Buffer.from('new'), Buffer.from('new')].map((chunk) =>
+      writer.save(chunk as Buffer),
+    )
+    await writer.flush()
+    assert.equal(packs.length, 1)
+    const stored = readPack(packs[0] as SealedPack, KEYS)
+    assert.deepEqual([...stored.values()].map(String), ['two', 'new'])
+    assert.deepEqual([...new Set(ids.map(toHex))], [...stored.keys()])
+    assert.ok(!stored.has(toHex(before)))
+    assert.equal(writer.stats.newChunks, 2)
+  })
+
   it('writes nothing when nothing is new, and can be used again after flush()', async () => {
     const { writer, packs } = newWriter()
     await writer.flush()

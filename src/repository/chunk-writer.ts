@@ -87,6 +87,8 @@ export class ChunkWriter {
   readonly #spare: ArrayBuffer[] = []
   readonly #inFlight = new Set<Promise<void>>()
   #failure: { error: unknown } | undefined
+  /** Ids of what was saved since `distrustStored`. */
+  #storedAgain: Set<string> | undefined
 
   readonly stats: WriterStats = { chunks: 0, newChunks: 0, newBytes: 0, storedBytes: 0 }
 
@@ -158,9 +160,18 @@ export class ChunkWriter {
     if (this.#failure) throw this.#failure.error
   }
 
+  /**
+   * From now on each chunk is stored once by this writer, whether or not it is known: the pack that holds it may be damaged.
+   * Readers find the second copy when they cannot read the first.
+   */
+  distrustStored(): void {
+    this.#storedAgain ??= new Set()
+  }
+
   #claim(id: ChunkId, bytes: number): boolean {
     this.stats.chunks++
-    if (!this.#options.table.claim(id)) return false
+    const isNew = this.#options.table.claim(id)
+    if (this.#storedAgain ? !addTo(this.#storedAgain, toHex(id)) : !isNew) return false
     this.stats.newChunks++
     this.stats.newBytes += bytes
     return true
@@ -244,4 +255,9 @@ export class ChunkWriter {
 /** Memory that begins at a page, as resizable memory does, so that a local store can write it past the page cache. */
 function newPackMemory(bytes: number): ArrayBuffer {
   return new ArrayBuffer(bytes, { maxByteLength: bytes })
+}
+
+/** Adds a value and returns whether it was not there. */
+function addTo<T>(set: Set<T>, value: T): boolean {
+  return set.size < set.add(value).size
 }
