@@ -85,7 +85,12 @@ function newTree(): string {
 const root = newTree()
 
 /** What a checkpoint must be: the entries of the final tree up to some moment of the walk, each as it is there. */
-async function expectPrefix(repository: Repository, checkpoint: Archived, run: Archived, entries: readonly SourceEntry[]): Promise<number> {
+async function expectPrefix(
+  repository: Repository,
+  checkpoint: Archived,
+  run: Archived,
+  entries: readonly SourceEntry[],
+): Promise<number> {
   const nodes = await nodesOf(repository, checkpoint)
   const final = await nodesOf(repository, run)
   const walked = entries.map(({ path }) => path)
@@ -112,25 +117,30 @@ describe('a checkpoint of archive()', () => {
     const entries = await entriesOf(root)
     const want = await archiveInto(await newRepository(), sourceOf(entries), { detect: 'partial-hash' })
     await fc.assert(
-      fc.asyncProperty(fc.infiniteStream(fc.boolean()), fc.integer({ min: 1, max: 30 }), fc.constantFrom(1, 3), async (due, batch, workers) => {
-        const repository = await newRepository()
-        const options = { workers, detect: 'partial-hash' } as const
-        const { run, checkpoints, storedAt } = await withCheckpoints(
-          repository,
-          sourceOf(entries, batch),
-          () => due.next().value ?? false,
-          options,
-        )
-        assert.deepEqual([toHex(run.tree), toHex(run.stamps)], [toHex(want.tree), toHex(want.stamps)])
-        assert.deepEqual([run.samples, run.issues], [want.samples, []])
-        let before = 0
-        for (const [i, checkpoint] of checkpoints.entries()) {
-          await expectStored(repository, checkpoint, storedAt[i] ?? new Set())
-          const size = await expectPrefix(repository, checkpoint, run, entries)
-          assert.ok(size >= before)
-          before = size
-        }
-      }),
+      fc.asyncProperty(
+        fc.infiniteStream(fc.boolean()),
+        fc.integer({ min: 1, max: 30 }),
+        fc.constantFrom(1, 3),
+        async (due, batch, workers) => {
+          const repository = await newRepository()
+          const options = { workers, detect: 'partial-hash' } as const
+          const { run, checkpoints, storedAt } = await withCheckpoints(
+            repository,
+            sourceOf(entries, batch),
+            () => due.next().value ?? false,
+            options,
+          )
+          assert.deepEqual([toHex(run.tree), toHex(run.stamps)], [toHex(want.tree), toHex(want.stamps)])
+          assert.deepEqual([run.samples, run.issues], [want.samples, []])
+          let before = 0
+          for (const [i, checkpoint] of checkpoints.entries()) {
+            await expectStored(repository, checkpoint, storedAt[i] ?? new Set())
+            const size = await expectPrefix(repository, checkpoint, run, entries)
+            assert.ok(size >= before)
+            before = size
+          }
+        },
+      ),
       { numRuns: 6 },
     )
   })
@@ -145,7 +155,13 @@ describe('a checkpoint of archive()', () => {
       const next = await archiveInto(repository, sourceOf(entries), { parent })
       assert.equal(toHex(next.tree), toHex(run.tree))
       const unchanged = next.entries.filter((entry) => entry.startsWith('U')).map((entry) => entry.slice(2))
-      assert.deepEqual(unchanged.toSorted(), [...known].filter(([, { type }]) => type !== 'dir').map(([path]) => path).toSorted())
+      assert.deepEqual(
+        unchanged.toSorted(),
+        [...known]
+          .filter(([, { type }]) => type !== 'dir')
+          .map(([path]) => path)
+          .toSorted(),
+      )
     }
   })
 
@@ -156,11 +172,14 @@ describe('a checkpoint of archive()', () => {
     const entries = await entriesOf(folder)
     const want = await archiveInto(await newRepository(), sourceOf(entries))
     const repository = await newRepository()
-    const { run, checkpoints, storedAt } = await withCheckpoints(repository, sourceOf(entries), () => true, { workers: 2 })
+    const { run, checkpoints, storedAt } = await withCheckpoints(repository, sourceOf(entries), () => true, {
+      workers: 2,
+    })
     assert.equal(toHex(run.tree), toHex(want.tree))
     const sizes = await Promise.all(checkpoints.map(async (checkpoint) => (await nodesOf(repository, checkpoint)).size))
     assert.ok(sizes.includes(1), sizes.join())
-    for (const [i, checkpoint] of checkpoints.entries()) await expectStored(repository, checkpoint, storedAt[i] ?? new Set())
+    for (const [i, checkpoint] of checkpoints.entries())
+      await expectStored(repository, checkpoint, storedAt[i] ?? new Set())
     const storedThen = storedAt[sizes.indexOf(1)]?.size ?? 0
     assert.ok(storedThen > 2, 'nothing of the huge file was stored then')
   })
@@ -170,6 +189,9 @@ describe('a checkpoint of archive()', () => {
       isCheckpointDue: () => true,
       checkpoint: () => Promise.reject(new Error('no checkpoint here')),
     }
-    await assert.rejects(archiveInto(await newRepository(), sourceOf(await entriesOf(root)), options), /no checkpoint here/)
+    await assert.rejects(
+      archiveInto(await newRepository(), sourceOf(await entriesOf(root)), options),
+      /no checkpoint here/,
+    )
   })
 })

@@ -7,7 +7,10 @@ import { newFile } from '../platform/testing.ts'
 import { DataMap, NO_HOLES, toHoles, toPairs } from './data-map.ts'
 
 /** Lengths of data and holes by turns; neither is empty but, perhaps, the first data. */
-const anyLayout = fc.tuple(fc.integer({ min: 0, max: 40 }), fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 40 }))
+const anyLayout = fc.tuple(
+  fc.integer({ min: 0, max: 40 }),
+  fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 40 }),
+)
 
 describe('DataMap', () => {
   it('reads any stretch of what lies between the holes, as one run of bytes', () => {

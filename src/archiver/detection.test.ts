@@ -92,7 +92,11 @@ const CHANGES: readonly Change[] = [
     apply: (file) => execFileSync('setfacl', ['-m', 'u:77:r', file]),
     unread: ['mtime', 'partial-hash', 'full-hash'],
   },
-  { name: 'a flag', apply: (file) => setFileFlags(file, FILE_FLAGS.NODUMP), unread: ['mtime', 'partial-hash', 'full-hash'] },
+  {
+    name: 'a flag',
+    apply: (file) => setFileFlags(file, FILE_FLAGS.NODUMP),
+    unread: ['mtime', 'partial-hash', 'full-hash'],
+  },
   {
     name: 'another name that it got',
     apply: (file) => linkSync(file, `${file}-same`),
@@ -134,7 +138,8 @@ describe('change detection', { skip: SKIP_UNLESS_ROOT }, () => {
 
   it('auto goes by samples where inode numbers and times mean little', async () => {
     const root = newDirectory()
-    for (const size of [0, 1, 3 * SAMPLE_BLOCK_BYTES, LARGE]) writeFileSync(`${root}/${size}`, testBytes('sampled', size))
+    for (const size of [0, 1, 3 * SAMPLE_BLOCK_BYTES, LARGE])
+      writeFileSync(`${root}/${size}`, testBytes('sampled', size))
     symlinkSync('x', `${root}/link`)
     const repository = await newRepository()
     const entries = (await entriesOf(root)).map((entry) => ({ ...entry, fileSystemKind: 'network' as const }))
@@ -193,7 +198,8 @@ describe('a parent that is damaged anywhere', () => {
       const parent = await archiveInto(repository, source(), { detect })
       const loaded = new Set<string>()
       const whole = await archiveInto(repository, source(), {
-        ...{ parent, detect },
+        parent,
+        detect,
         loadChunk: (id) => {
           loaded.add(toHex(id))
           return repository.readChunk(id)
@@ -204,7 +210,8 @@ describe('a parent that is damaged anywhere', () => {
       for (const bad of loaded) {
         for (const how of ['DATA_CORRUPT', 'NOT_FOUND', 'shorter', 'other bytes', 'empty'] as const) {
           const run = await archiveInto(repository, source(), {
-            ...{ parent, detect },
+            parent,
+            detect,
             async loadChunk(id) {
               const bytes = await repository.readChunk(id)
               if (toHex(id) !== bad) return bytes

@@ -30,7 +30,10 @@ describe('HardLinks', () => {
         links.expect(link(1, 0))
         links.settle(link(1, 0), { node, isStamped, sample })
         let found: FirstName | undefined
-        assert.equal(links.whenSettled(link(1, 1), (first) => (found = first)), true)
+        assert.equal(
+          links.whenSettled(link(1, 1), (first) => (found = first)),
+          true,
+        )
         assert.deepEqual(found, { node, isStamped, sample })
       }),
     )
@@ -51,7 +54,10 @@ describe('HardLinks', () => {
     links.settle(link(2, 0), { node: 'omit', isStamped: false, sample: 0n })
     links.settle(link(1, 0), { node: 'omit', isStamped: false, sample: 0n })
     assert.deepEqual(called, ['1 true', '2 true', '3 true'])
-    assert.equal(links.whenSettled(link(1, 4), () => assert.fail('it was forgotten')), false)
+    assert.equal(
+      links.whenSettled(link(1, 4), () => assert.fail('it was forgotten')),
+      false,
+    )
     links.whenSettled(link(2, 1), ({ node }) => called.push(`2 ${node === 'omit'}`))
     assert.deepEqual(called.slice(3), ['2 true'])
   })
@@ -70,7 +76,7 @@ function newTree(): string {
   const root = newDirectory()
   mkdirSync(`${root}/d`)
   writeFileSync(`${root}/a`, testBytes('linked', 200_000))
-  for (const name of ['b', 'd/c', toSystemPath(`${LATIN1_NAME}`)]) {
+  for (const name of ['b', 'd/c', toSystemPath(LATIN1_NAME)]) {
     linkSync(`${root}/a`, Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name)]))
   }
   return root
@@ -131,8 +137,8 @@ describe('files with several names', () => {
         const run = await archiveInto(repository, folderSource(root), { parent, detect })
         const alone = await archiveInto(repository, folderSource(root))
         assert.deepEqual(run.issues, [])
-        assert.equal(toHex(run.tree), toHex(alone.tree), `${change}`)
-        assert.equal(toHex(run.stamps), toHex(alone.stamps), `${change}`)
+        assert.equal(toHex(run.tree), toHex(alone.tree), String(change))
+        assert.equal(toHex(run.stamps), toHex(alone.stamps), String(change))
       }
     }
   })
@@ -167,7 +173,10 @@ describe('files with several names', () => {
     appendFileSync(`${root}/a`, 'after it was listed')
     const parent = await archiveInto(repository, sourceOf(entries))
     const run = await archiveInto(repository, sourceOf(entries), { parent })
-    assert.deepEqual(run.entries.filter((entry) => entry.startsWith('U')), [])
+    assert.deepEqual(
+      run.entries.filter((entry) => entry.startsWith('U')),
+      [],
+    )
   })
 
   it('may be symlinks, FIFOs and devices', { skip: SKIP_UNLESS_ROOT }, async () => {
@@ -180,7 +189,10 @@ describe('files with several names', () => {
     const run = await archiveInto(repository, folderSource(root))
     assert.deepEqual(run.entries.toSorted(), ['c device', 'f fifo', 'h z-device', 'h z-fifo', 'h z-link', 's link'])
     const nodes = await nodesOf(repository, run)
-    assert.deepEqual([nodes.get('z-link')?.linkTarget, nodes.get('z-device')?.device], ['nowhere', { major: 1, minor: 3 }])
+    assert.deepEqual(
+      [nodes.get('z-link')?.linkTarget, nodes.get('z-device')?.device],
+      ['nowhere', { major: 1, minor: 3 }],
+    )
     const next = await archiveInto(repository, folderSource(root), { parent: run })
     assert.deepEqual([next.tree, new Set(next.entries.map((entry) => entry[0]))], [run.tree, new Set('U')])
   })

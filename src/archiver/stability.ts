@@ -41,9 +41,6 @@ function look(entry: SourceEntry): SourceEntry {
   if (typeCode !== REGULAR_FILE) return entry
   const ctimeNs = BigInt.asIntN(64, stat.ctimeNs)
   const isSame =
-    sizeBytes === entry.sizeBytes &&
-    mtimeNs === entry.mtimeNs &&
-    ctimeNs === entry.ctimeNs &&
-    inode === entry.inode
+    sizeBytes === entry.sizeBytes && mtimeNs === entry.mtimeNs && ctimeNs === entry.ctimeNs && inode === entry.inode
   return isSame ? entry : { ...entry, sizeBytes, mtimeNs, ctimeNs, inode, sparse: stat.blocks * 512 < sizeBytes }
 }

@@ -159,7 +159,7 @@ class FolderSourceWalk implements SourceWalk {
       }
       const { batch } = next
       for (const issue of batch.issues) observer.issue(issue)
-      for (const path of batch.excluded) observer.excluded(path)
+      for (const path of batch.excluded) observer.excluded(path === '' ? '.' : path)
       for (const found of readBatch(batch, wanted)) {
         // A directory that is only wanted for what is in it waits for that.
         while ((tentative.at(-1)?.depth ?? 0) >= found.depth) tentative.pop()

@@ -96,7 +96,10 @@ describe('create --dry-run --list', { skip: SKIP_UNLESS_ROOT }, () => {
       [['--exclude', 'plain/d', '--exclude-caches', '--exclude-nodump']],
       [['--pattern', '+ plain/d/e', '--pattern', '- plain']],
       [['--pattern', '+ cache/f', '--pattern', '! cache', '--exclude-if-present', '.nobackup']],
-      [['--exclude', 'plain'], ['plain', 'z']],
+      [
+        ['--exclude', 'plain'],
+        ['plain', 'z'],
+      ],
       [[], ['plain/d', 'link', 'fifo', 'plain/g']],
     ]
     for (const [options, paths = ['.']] of rows) {
@@ -133,10 +136,21 @@ describe('create --dry-run --list', { skip: SKIP_UNLESS_ROOT }, () => {
     const repository = newDirectory()
     const env = { ...process.env, BORG_BASE_DIR: repository, BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: 'yes' }
     execFileSync('borg', ['init', '-e', 'none', repository], { env, stdio: 'pipe' })
-    execFileSync('borg', ['create', ...tags, '--keep-exclude-tags', `${repository}::x`, '.'], { cwd: root, env, stdio: 'pipe' })
+    execFileSync('borg', ['create', ...tags, '--keep-exclude-tags', `${repository}::x`, '.'], {
+      cwd: root,
+      env,
+      stdio: 'pipe',
+    })
     const stored = execFileSync('borg', ['list', '--short', `${repository}::x`], { env, encoding: 'utf8' })
     const want = lines.map((line) => line.slice(2)).sort()
-    assert.deepEqual(stored.trim().split('\n').filter((line) => line !== '.').sort(), want)
+    assert.deepEqual(
+      stored
+        .trim()
+        .split('\n')
+        .filter((line) => line !== '.')
+        .sort(),
+      want,
+    )
   })
 
   it('stays in one file system, and keeps the directory that another one is mounted on, which Borg leaves out', (t) => {
@@ -144,7 +158,13 @@ describe('create --dry-run --list', { skip: SKIP_UNLESS_ROOT }, () => {
     if (!root) return
     const all = byCairn(root, [], ['.'])
     const one = byCairn(root, ['--one-file-system'], ['.'])
-    assert.deepEqual([all.includes('- mounted/f'), one.includes('- mounted/f'), one.includes('- mounted')], [true, false, true])
-    assert.deepEqual(one, all.filter((line) => line !== '- mounted/f'))
+    assert.deepEqual(
+      [all.includes('- mounted/f'), one.includes('- mounted/f'), one.includes('- mounted')],
+      [true, false, true],
+    )
+    assert.deepEqual(
+      one,
+      all.filter((line) => line !== '- mounted/f'),
+    )
   })
 })

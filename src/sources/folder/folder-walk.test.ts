@@ -267,7 +267,10 @@ describe('FolderWalk', () => {
       if (batches++ === 0) renameSync(`${root}/d/d/d`, `${root}/elsewhere/d`)
     })
     assert.deepEqual(issues, ['ESTALE d/d'])
-    assert.deepEqual([paths.includes('d/d/e'), paths.filter((path) => path.endsWith('e')), paths.at(-1)], [false, ['elsewhere', 'elsewhere/e'], 'z'])
+    assert.deepEqual(
+      [paths.includes('d/d/e'), paths.filter((path) => path.endsWith('e')), paths.at(-1)],
+      [false, ['elsewhere', 'elsewhere/e'], 'z'],
+    )
   })
 
   it('does not resume in a directory that a symlink leads to', () => {
@@ -290,20 +293,23 @@ describe('FolderWalk', () => {
     )
   })
 
-  it('keeps at most 128 directories open, and none afterwards, wherever it is left', { skip: SKIP_UNLESS_LINUX }, () => {
-    const openNow = (): number => readdirSync('/proc/self/fd').length
-    const root = newDirectory()
-    mkdirSync(`${root}/${'d/'.repeat(600)}`, { recursive: true })
-    const before = openNow()
-    let most = 0
-    assert.equal(walk(root, '', () => (most = Math.max(most, openNow() - before))).paths.length, 600)
-    assert.ok(most > 100 && most <= 129, `${most} were open`)
-    assert.equal(openNow(), before)
-    const left = new FolderWalk({ systemPath: root, path: '' }, new Selection(NOTHING_EXCLUDED))
-    left.next()
-    left.close()
-    assert.equal(openNow(), before)
-  })
+  it(
+    'keeps at most 128 directories open, and none afterwards, wherever it is left',
+    { skip: SKIP_UNLESS_LINUX },
+    () => {
+      const root = newDirectory()
+      mkdirSync(`${root}/${'d/'.repeat(600)}`, { recursive: true })
+      const before = openNow()
+      let most = 0
+      assert.equal(walk(root, '', () => (most = Math.max(most, openNow() - before))).paths.length, 600)
+      assert.ok(most > 100 && most <= 129, `${most} were open`)
+      assert.equal(openNow(), before)
+      const left = new FolderWalk({ systemPath: root, path: '' }, new Selection(NOTHING_EXCLUDED))
+      left.next()
+      left.close()
+      assert.equal(openNow(), before)
+    },
+  )
 
   it('walks a directory of 100,000 names, in order', () => {
     const root = newDirectory()
@@ -365,26 +371,46 @@ describe('FolderWalk.split()', () => {
     minLength: 1,
     maxLength: 40,
   })
-  const rules = { ignoreFiles: ['.ignore'], includeFiles: ['.include'], excludeIfPresent: ['.tag'], keepExcludeTags: true }
+  const rules = {
+    ignoreFiles: ['.ignore'],
+    includeFiles: ['.include'],
+    excludeIfPresent: ['.tag'],
+    keepExcludeTags: true,
+  }
 
   it('leaves the entries and their order those of one walk, whatever the tree and the moments', () => {
     fc.assert(
-      fc.property(anyTree, fc.infiniteStream(fc.boolean()), fc.array(fc.nat(39), { maxLength: 6 }), (tree, split, special) => {
-        const root = newDirectory()
-        for (const parts of tree) mkdirSync([root, ...parts].join('/'), { recursive: true })
-        for (const [i, n] of special.entries()) {
-          const folder = [root, ...(tree[n % tree.length] ?? [])].join('/')
-          const [name = '', text = ''] = [['.ignore', 'c\n'], ['.include', 'a/\nb/**\n'], ['.tag', '']][i % 3] ?? []
-          writeFileSync(`${folder}/${name}`, text)
-        }
-        const inOne = walkInParts(root, rules, () => false)
-        const inParts = walkInParts(root, rules, () => split.next().value ?? false)
-        assert.deepEqual(inParts, inOne)
-      }),
+      fc.property(
+        anyTree,
+        fc.infiniteStream(fc.boolean()),
+        fc.array(fc.nat(39), { maxLength: 6 }),
+        (tree, split, special) => {
+          const root = newDirectory()
+          for (const parts of tree) mkdirSync([root, ...parts].join('/'), { recursive: true })
+          for (const [i, n] of special.entries()) {
+            const folder = [root, ...(tree[n % tree.length] ?? [])].join('/')
+            const [name = '', text = ''] =
+              [
+                ['.ignore', 'c\n'],
+                ['.include', 'a/\nb/**\n'],
+                ['.tag', ''],
+              ][i % 3] ?? []
+            writeFileSync(`${folder}/${name}`, text)
+          }
+          const inOne = walkInParts(root, rules, () => false)
+          const inParts = walkInParts(root, rules, () => split.next().value ?? false)
+          assert.deepEqual(inParts, inOne)
+        },
+      ),
       { numRuns: 60 },
     )
   })
 })
+
+/** How many files this process has open. */
+function openNow(): number {
+  return readdirSync('/proc/self/fd').length
+}
 
 /** Mounts a file system in memory until the test ends. */
 function mountAt(t: TestContext, directory: string, type: string): boolean {

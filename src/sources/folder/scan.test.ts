@@ -19,7 +19,12 @@ interface Scanned {
 }
 
 /** What a scan gives; `pause` is awaited after each batch. */
-async function scan(roots: readonly WalkRoot[], options: SelectionOptions, threads: number, pauseMs?: number): Promise<Scanned> {
+async function scan(
+  roots: readonly WalkRoot[],
+  options: SelectionOptions,
+  threads: number,
+  pauseMs?: number,
+): Promise<Scanned> {
   const entries: Scanned['entries'] = []
   const issues: string[] = []
   const scan = new Scan(roots, options, threads)
@@ -73,18 +78,22 @@ describe('Scan', () => {
       { minLength: 1, maxLength: 8 },
     )
     await fc.assert(
-      fc.asyncProperty(fc.array(anyTree, { minLength: 1, maxLength: 3 }), fc.integer({ min: 2, max: 5 }), async (trees, threads) => {
-        const roots = trees.map((tree, n) => {
-          const root = newDirectory()
-          for (const { parts, files } of tree) {
-            const folder = [root, ...parts].join('/')
-            mkdirSync(folder, { recursive: true })
-            if (files > 0) execFileSync('sh', ['-c', `seq ${files} | xargs touch`], { cwd: folder })
-          }
-          return { systemPath: root, path: `r${n}` }
-        })
-        assert.deepEqual(await scan(roots, NOTHING_EXCLUDED, threads), walkAll(roots, NOTHING_EXCLUDED))
-      }),
+      fc.asyncProperty(
+        fc.array(anyTree, { minLength: 1, maxLength: 3 }),
+        fc.integer({ min: 2, max: 5 }),
+        async (trees, threads) => {
+          const roots = trees.map((tree, n) => {
+            const root = newDirectory()
+            for (const { parts, files } of tree) {
+              const folder = [root, ...parts].join('/')
+              mkdirSync(folder, { recursive: true })
+              if (files > 0) execFileSync('sh', ['-c', `seq ${files} | xargs touch`], { cwd: folder })
+            }
+            return { systemPath: root, path: `r${n}` }
+          })
+          assert.deepEqual(await scan(roots, NOTHING_EXCLUDED, threads), walkAll(roots, NOTHING_EXCLUDED))
+        },
+      ),
       { numRuns: 8 },
     )
   })

@@ -24,7 +24,9 @@ function newTree(files: Record<string, string>, root = newDirectory()): string {
 
 /** Paths that a walk takes, and with `x ` in front those that it leaves out. */
 async function selected(root: string, options: FolderSourceOptions): Promise<string[]> {
-  const { paths, excluded, issues } = await walkSource(openFolderSource(['.'], root, { listExcluded: true, ...options }))
+  const { paths, excluded, issues } = await walkSource(
+    openFolderSource(['.'], root, { listExcluded: true, ...options }),
+  )
   assert.deepEqual(issues, [])
   return [...paths, ...excluded.map((path) => `x ${path}`)]
 }
@@ -78,21 +80,32 @@ describe('a selection', () => {
       'c/\u{1f600}',
     ])
     // The folder itself may be one.
-    assert.deepEqual(await selected(`${root}/a`, { excludeIfPresent: tags }), ['x '])
+    assert.deepEqual(await selected(`${root}/a`, { excludeIfPresent: tags }), ['x .'])
   })
 
   it('leaves out what is larger than so much, and what has the flag', { skip: SKIP_UNLESS_ROOT }, async (t) => {
     const system = newFileSystem(t, 'ext4')
     if (!system) return
-    const root = newTree({ 'a/f': '12345', 'a/g': '123456', 'b/f': '', 'c': '' }, system.directory)
+    const root = newTree({ 'a/f': '12345', 'a/g': '123456', 'b/f': '', c: '' }, system.directory)
     symlinkSync('x'.repeat(50), `${root}/a/link`)
     truncateSync(`${root}/c`, 2 ** 33)
     setFileFlags(`${root}/b`, FILE_FLAGS.NODUMP)
     setFileFlags(`${root}/a/f`, FILE_FLAGS.NODUMP)
     const rest = ['a', 'a/f', 'a/g', 'a/link', 'b', 'b/f', 'c', 'lost+found']
     assert.deepEqual(await selected(root, {}), rest)
-    assert.deepEqual(await selected(root, { excludeNodump: true }), ['a', 'a/g', 'a/link', 'c', 'lost+found', 'x a/f', 'x b'])
-    assert.deepEqual(await selected(root, { excludeLargerThanBytes: 50 }), [...rest.filter((path) => path !== 'c'), 'x c'])
+    assert.deepEqual(await selected(root, { excludeNodump: true }), [
+      'a',
+      'a/g',
+      'a/link',
+      'c',
+      'lost+found',
+      'x a/f',
+      'x b',
+    ])
+    assert.deepEqual(await selected(root, { excludeLargerThanBytes: 50 }), [
+      ...rest.filter((path) => path !== 'c'),
+      'x c',
+    ])
     assert.deepEqual(
       (await selected(root, { excludeLargerThanBytes: 5 })).filter((path) => path.startsWith('x')),
       ['x a/g', 'x a/link', 'x c'],
@@ -126,24 +139,40 @@ describe('a selection', () => {
     ])
   })
 
-  it('passes over an ignore file that cannot be read, is no file, or is a symlink', { skip: SKIP_UNLESS_ROOT }, async () => {
-    const root = newTree({ 'closed/.ignore': 'f', 'closed/f': '', 'link/f': '', 'dir/.ignore/f': '', 'fifo/f': '', rules: 'f' })
-    symlinkSync('../rules', `${root}/link/.ignore`)
-    execFileSync('mkfifo', [`${root}/fifo/.ignore`])
-    chmodSync(root, 0o755)
-    chmodSync(`${root}/closed/.ignore`, 0)
-    process.seteuid?.(65534)
-    try {
-      const paths = await selected(root, { ignoreFiles: ['.ignore'] })
-      for (const name of ['closed', 'link', 'fifo', 'dir/.ignore']) assert.ok(paths.includes(`${name}/f`), name)
-      assert.ok(paths.includes('closed/.ignore'))
-    } finally {
-      process.seteuid?.(0)
-    }
-  })
+  it(
+    'passes over an ignore file that cannot be read, is no file, or is a symlink',
+    { skip: SKIP_UNLESS_ROOT },
+    async () => {
+      const root = newTree({
+        'closed/.ignore': 'f',
+        'closed/f': '',
+        'link/f': '',
+        'dir/.ignore/f': '',
+        'fifo/f': '',
+        rules: 'f',
+      })
+      symlinkSync('../rules', `${root}/link/.ignore`)
+      execFileSync('mkfifo', [`${root}/fifo/.ignore`])
+      chmodSync(root, 0o755)
+      chmodSync(`${root}/closed/.ignore`, 0)
+      process.seteuid?.(65534)
+      try {
+        const paths = await selected(root, { ignoreFiles: ['.ignore'] })
+        for (const name of ['closed', 'link', 'fifo', 'dir/.ignore']) assert.ok(paths.includes(`${name}/f`), name)
+        assert.ok(paths.includes('closed/.ignore'))
+      } finally {
+        process.seteuid?.(0)
+      }
+    },
+  )
 
   it('has a directory of which only something is wanted when there is such a thing, and not otherwise', async () => {
-    const files: Record<string, string> = { '.include': 'wanted\n/all/\n!/all/not\n', 'all/f': '', 'all/not': '', 'all/d/f': '' }
+    const files: Record<string, string> = {
+      '.include': 'wanted\n/all/\n!/all/not\n',
+      'all/f': '',
+      'all/not': '',
+      'all/d/f': '',
+    }
     files['a/b/c/wanted'] = ''
     files['a/b/other'] = ''
     files['empty/d/e/f'] = ''
@@ -151,7 +180,19 @@ describe('a selection', () => {
     for (let i = 0; i < 1200; i++) files[`between/${i}`] = '' // so that batches end on the way
     files['between/zz/wanted'] = ''
     const root = newTree(files)
-    const want = ['a', 'a/b', 'a/b/c', 'a/b/c/wanted', 'all', 'all/d', 'all/d/f', 'all/f', 'between', 'between/zz', 'between/zz/wanted']
+    const want = [
+      'a',
+      'a/b',
+      'a/b/c',
+      'a/b/c/wanted',
+      'all',
+      'all/d',
+      'all/d/f',
+      'all/f',
+      'between',
+      'between/zz',
+      'between/zz/wanted',
+    ]
     for (const threads of [1, 4])
       assert.deepEqual(await selected(root, { includeFiles: ['.include'], threads, listExcluded: false }), want)
   })
@@ -167,7 +208,7 @@ describe('a selection', () => {
       'c/CACHEDIR.TAG': CACHE_SIGNATURE,
       'c/d/g': '',
       'd/e/g': '',
-      'large': 'x'.repeat(100),
+      large: 'x'.repeat(100),
     })
     const options = {
       patterns: [parsePattern('+ d/e/g'), parseExclude('*.o'), parseExclude('d')].filter((rule) => rule !== undefined),
@@ -181,9 +222,13 @@ describe('a selection', () => {
       paths.filter((path) => !path.startsWith('x ')),
       ['.ignore', 'a', 'a/g'],
     )
-    assert.deepEqual(
-      paths.filter((path) => path.startsWith('x ')).toSorted(),
-      ['x a/f.o', 'x a/tmp', 'x b', 'x c', 'x d', 'x large'],
-    )
+    assert.deepEqual(paths.filter((path) => path.startsWith('x ')).toSorted(), [
+      'x a/f.o',
+      'x a/tmp',
+      'x b',
+      'x c',
+      'x d',
+      'x large',
+    ])
   })
 })
