@@ -181,7 +181,7 @@ class FolderSourceWalk implements SourceWalk {
 
 /**
  * Recognizes names of files that were met before. Remembers a file until all of its names have come, which never happens when
- * some lie outside of what is backed up: so in columns, about 100 bytes and the path for each.
+ * some lie outside of what is backed up: so in columns: about 110 bytes, a usual path among them.
  */
 class KnownNames {
   /** By file system, the number of a file by its inode. */
