@@ -198,7 +198,8 @@ describe('a parent that is damaged anywhere', () => {
       const parent = await archiveInto(repository, source(), { detect })
       const loaded = new Set<string>()
       const whole = await archiveInto(repository, source(), {
-        ...{ parent, detect },
+        parent,
+        detect,
         loadChunk: (id) => {
           loaded.add(toHex(id))
           return repository.readChunk(id)
@@ -209,7 +210,8 @@ describe('a parent that is damaged anywhere', () => {
       for (const bad of loaded) {
         for (const how of ['DATA_CORRUPT', 'NOT_FOUND', 'shorter', 'other bytes', 'empty'] as const) {
           const run = await archiveInto(repository, source(), {
-            ...{ parent, detect },
+            parent,
+            detect,
             async loadChunk(id) {
               const bytes = await repository.readChunk(id)
               if (toHex(id) !== bad) return bytes

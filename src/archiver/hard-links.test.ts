@@ -76,7 +76,7 @@ function newTree(): string {
   const root = newDirectory()
   mkdirSync(`${root}/d`)
   writeFileSync(`${root}/a`, testBytes('linked', 200_000))
-  for (const name of ['b', 'd/c', toSystemPath(`${LATIN1_NAME}`)]) {
+  for (const name of ['b', 'd/c', toSystemPath(LATIN1_NAME)]) {
     linkSync(`${root}/a`, Buffer.concat([Buffer.from(`${root}/`), Buffer.from(name)]))
   }
   return root
@@ -137,8 +137,8 @@ describe('files with several names', () => {
         const run = await archiveInto(repository, folderSource(root), { parent, detect })
         const alone = await archiveInto(repository, folderSource(root))
         assert.deepEqual(run.issues, [])
-        assert.equal(toHex(run.tree), toHex(alone.tree), `${change}`)
-        assert.equal(toHex(run.stamps), toHex(alone.stamps), `${change}`)
+        assert.equal(toHex(run.tree), toHex(alone.tree), String(change))
+        assert.equal(toHex(run.stamps), toHex(alone.stamps), String(change))
       }
     }
   })

@@ -33,8 +33,9 @@ function writeSparse(file: string, layout: Layout, extra = 0): void {
   let at = 0
   for (const [kind, blocks] of layout) {
     const bytes = blocks * BLOCK
-    for (let done = 0; kind === 'data' && done < bytes; done += DATA.length)
-      writeSync(fd, DATA, 0, Math.min(DATA.length, bytes - done), at + done)
+    const dataBytes = kind === 'data' ? bytes : 0
+    for (let done = 0; done < dataBytes; done += DATA.length)
+      writeSync(fd, DATA, 0, Math.min(DATA.length, dataBytes - done), at + done)
     at += bytes
   }
   ftruncateSync(fd, at + extra)
@@ -239,7 +240,7 @@ describe('a sparse file', () => {
         const run = await archiveInto(repository, sourceOf(entries))
         assert.deepEqual(run.issues, [])
         const node = (await nodesOf(repository, run)).get('file')
-        assert.ok((await wholeOf(repository, node)).equals(readFileSync(`${root}/file`)), `${change}`)
+        assert.ok((await wholeOf(repository, node)).equals(readFileSync(`${root}/file`)), String(change))
       }
     }
   })

@@ -133,7 +133,9 @@ describe('archive() with stableForMs', () => {
     using _ = startWriting(file)
     await setTimeout(20)
     const run = await archiveInto(repository, folderSource(root), {
-      ...{ ...lately(), stableForMs: 10, parent },
+      ...lately(),
+      stableForMs: 10,
+      parent,
       table: ChunkTable.create(100),
     })
     assert.deepEqual([run.entries, run.issues], [['E file'], ['UNSTABLE file']])
@@ -160,10 +162,10 @@ describe('archive() with stableForMs', () => {
     const [, , root] = await newEntry()
     for (const name of ['a', 'z']) writeFileSync(`${root}/${name}`, name)
     const entries = await entriesOf(root)
-    const quiet = { paths: [], walk: () => ({ ...walkOf(entries), [Symbol.asyncDispose]: async () => undefined }) }
+    const quiet = entries.map((entry) => (entry.name === 'file' ? entry : { ...entry, mtimeNs: 1n, ctimeNs: 1n }))
     const repository = await newRepository()
     const seen: number[] = []
-    const run = await archiveInto(repository, quiet, {
+    const run = await archiveInto(repository, sourceOf(quiet, 1), {
       ...lately(),
       isCheckpointDue: () => true,
       checkpoint: async ({ tree }) => {
@@ -172,12 +174,6 @@ describe('archive() with stableForMs', () => {
     })
     assert.ok(seen.length > 0)
     assert.deepEqual(run.entries.toSorted(), ['A a', 'A file', 'A z'])
-    async function* generate(all: SourceEntry[]): AsyncGenerator<SourceEntry[]> {
-      for (const entry of all) yield [entry.name === 'file' ? entry : { ...entry, mtimeNs: 1n, ctimeNs: 1n }]
-    }
-    function walkOf(all: SourceEntry[]): AsyncIterable<SourceEntry[]> {
-      return { [Symbol.asyncIterator]: () => generate(all) }
-    }
   })
 
   it('leaves no timer behind when the run fails: the process ends by itself', async () => {

@@ -31,8 +31,20 @@ function told(stat: EntryStat): Record<string, unknown> {
   const { typeCode, mode, linkCount, uid, gid, inode, sizeBytes, blocks, atimeNs, mtimeNs, ctimeNs } = stat
   const { deviceMajor, deviceMinor, fileSystem } = stat
   return {
-    ...{ typeCode, mode, linkCount, uid, gid, inode, sizeBytes, blocks, atimeNs, mtimeNs, ctimeNs },
-    ...{ deviceMajor, deviceMinor, fileSystem },
+    typeCode,
+    mode,
+    linkCount,
+    uid,
+    gid,
+    inode,
+    sizeBytes,
+    blocks,
+    atimeNs,
+    mtimeNs,
+    ctimeNs,
+    deviceMajor,
+    deviceMinor,
+    fileSystem,
   }
 }
 
@@ -56,6 +68,11 @@ function wanted(stats: BigIntStats): Record<string, unknown> {
     deviceMinor: device.minor,
     fileSystem: own.major * 2 ** 21 + own.minor,
   }
+}
+
+/** As JSON has it. */
+function inText(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one)))
 }
 
 /** Looks at a name by path, from its directory, and, if it can be opened, by descriptor; all must agree with lstat. */
@@ -218,8 +235,6 @@ describe('EntryStat', { skip: SKIP_UNLESS_LINUX }, () => {
       stat.readOpen(fd)
       all.push([told(stat), told(stat), stat.flags])
       console.log(JSON.stringify(all, (_, value) => (typeof value === 'bigint' ? String(value) : value)))`)
-    const inText = (value: unknown): unknown =>
-      JSON.parse(JSON.stringify(value, (_, one: unknown) => (typeof one === 'bigint' ? String(one) : one)))
     const paths = [...names.map((name) => `${folder}/${name}`), folder]
     const want = paths.map((path) => wanted(lstatSync(toSystemPath(path), { bigint: true })))
     assert.deepEqual(

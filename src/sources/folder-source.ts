@@ -159,7 +159,7 @@ class FolderSourceWalk implements SourceWalk {
       }
       const { batch } = next
       for (const issue of batch.issues) observer.issue(issue)
-      for (const path of batch.excluded) observer.excluded(path)
+      for (const path of batch.excluded) observer.excluded(path === '' ? '.' : path)
       for (const found of readBatch(batch, wanted)) {
         // A directory that is only wanted for what is in it waits for that.
         while ((tentative.at(-1)?.depth ?? 0) >= found.depth) tentative.pop()
@@ -181,7 +181,7 @@ class FolderSourceWalk implements SourceWalk {
 
 /**
  * Recognizes names of files that were met before. Remembers a file until all of its names have come, which never happens when
- * some lie outside of what is backed up: so in columns, about 100 bytes and the path for each.
+ * some lie outside of what is backed up: so in columns: about 110 bytes, a usual path among them.
  */
 class KnownNames {
   /** By file system, the number of a file by its inode. */

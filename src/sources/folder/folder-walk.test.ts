@@ -297,7 +297,6 @@ describe('FolderWalk', () => {
     'keeps at most 128 directories open, and none afterwards, wherever it is left',
     { skip: SKIP_UNLESS_LINUX },
     () => {
-      const openNow = (): number => readdirSync('/proc/self/fd').length
       const root = newDirectory()
       mkdirSync(`${root}/${'d/'.repeat(600)}`, { recursive: true })
       const before = openNow()
@@ -407,6 +406,11 @@ describe('FolderWalk.split()', () => {
     )
   })
 })
+
+/** How many files this process has open. */
+function openNow(): number {
+  return readdirSync('/proc/self/fd').length
+}
 
 /** Mounts a file system in memory until the test ends. */
 function mountAt(t: TestContext, directory: string, type: string): boolean {

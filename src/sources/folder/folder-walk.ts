@@ -114,6 +114,8 @@ export class FolderWalk {
 
   #visitRoot({ systemPath, path }: WalkRoot): void {
     try {
+      const decision = this.#selection.decide(path) // roots too, as in Borg
+      if (!decision.included && !decision.recurse) return this.#exclude(path)
       this.#stat.readPath(systemPath)
       const fileSystem = this.#stat.fileSystem
       const part = {
@@ -132,9 +134,6 @@ export class FolderWalk {
         depth: parts.length,
       }
       const name = parts.at(-1) as string
-      // Patterns are about what was named too: a shell may have done it for a person who wrote `*`.
-      const decision = this.#selection.decide(path)
-      if (!decision.included && !decision.recurse) return this.#exclude(path)
       this.#take({ ...part, folder }, { name, path, systemPath, at: systemPath }, decision)
     } catch (error) {
       this.#report(path, systemPath, error)
