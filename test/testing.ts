@@ -157,7 +157,7 @@ export class TestRepository {
     const { target, issues } = await this.extract({ snapshot })
     assert.equal(issues, 0)
     assert.deepEqual(digestTree(path.join(target, source)), want)
-    rmSync(target, { recursive: true })
+    execFileSync('rm', ['-rf', target])
   }
 
   /** Names of the objects whose keys begin with `prefix`. */
