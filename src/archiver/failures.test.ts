@@ -6,6 +6,7 @@ import {
   appendFileSync,
   closeSync,
   constants,
+  lchownSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -20,7 +21,7 @@ import { setTimeout } from 'node:timers/promises'
 import { CairnError } from '../base/errors.ts'
 import { toHex } from '../base/ids.ts'
 import { testBytes } from '../chunker/testing.ts'
-import { newDirectory } from '../platform/testing.ts'
+import { SKIP_UNLESS_ROOT, newDirectory } from '../platform/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { sourceOf } from '../sources/testing.ts'
@@ -107,6 +108,26 @@ describe('a file that changes between scan and read', () => {
     assert.deepEqual(next.entries, ['M a'])
     const last = await archiveInto(repository, folderSource(root), { parent: next })
     assert.deepEqual(last.entries, ['U a'])
+  })
+})
+
+describe('a file whose folder is swapped for a symlink between scan and read', { skip: SKIP_UNLESS_ROOT }, () => {
+  it("is not read when what lies there is somebody else's", async () => {
+    for (const size of [SMALL, LARGE]) {
+      const root = newDirectory()
+      mkdirSync(`${root}/mine`)
+      mkdirSync(`${root}/others`)
+      writeFileSync(`${root}/mine/file`, RANDOM.subarray(0, size))
+      writeFileSync(`${root}/others/file`, RANDOM.subarray(size, 2 * size))
+      lchownSync(`${root}/mine/file`, 1000, 1000)
+      const entries = (await entriesOf(root)).filter(({ path }) => path.startsWith('mine'))
+      renameSync(`${root}/mine`, `${root}/away`)
+      symlinkSync('others', `${root}/mine`)
+      const repository = await newRepository()
+      const run = await archiveInto(repository, sourceOf(entries))
+      assert.deepEqual(run.issues, ['ESTALE mine/file'])
+      assert.equal((await nodesOf(repository, run)).has('mine/file'), false)
+    }
   })
 })
 

@@ -158,9 +158,14 @@ export class FileReader {
     if (this.#stat.typeCode !== REGULAR_FILE) throw notAFile()
   }
 
-  /** Whether the file looked at last is what was listed. */
+  /**
+   * Whether the file looked at last is what was listed. One that now is somebody else's is not read at all: who may write to a
+   * directory above could have put a symlink in its place, and would be given the content of another's file under his own name.
+   */
   #isListed(batch: FileBatch, index: number): boolean {
     const stat = this.#stat
+    if (stat.uid !== batch.uids[index])
+      throw notAFile('it is no longer the file that was listed: its owner is another one')
     return (
       stat.sizeBytes === batch.sizes[index] &&
       BigInt.asIntN(64, stat.ctimeNs) === batch.ctimesNs[index] &&
@@ -249,8 +254,8 @@ function toFailure(index: number, error: unknown): FileFailure {
   return { index, message: describeSystemError(error), code }
 }
 
-function notAFile(): Error {
-  return Object.assign(new Error('it is no longer a regular file'), { code: 'ESTALE' })
+function notAFile(message = 'it is no longer a regular file'): Error {
+  return Object.assign(new Error(message), { code: 'ESTALE' })
 }
 
 /** Chunk references in the form in which they go to the main thread. */
