@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { PATH_BYTES, withShortPath } from './long-path.ts'
 import { systemError } from './system-error.ts'
+import { withoutTermination } from './termination-guard.ts'
 
 /**
  * System calls that Node does not have, made through koffi, and times and modes, which Node cannot set as exactly. koffi is
@@ -102,7 +103,7 @@ export function setModeByPath(path: string, mode: number): void {
 export function getLibc(): Libc | undefined {
   if (libc || problem) return libc
   try {
-    libc = loadLibc()
+    libc = withoutTermination(loadLibc)
   } catch (error) {
     problem = `Native system calls are not available: ${error instanceof Error ? error.message : String(error)}`
   }

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { CairnError } from '../base/errors.ts'
+import { nativeTimes } from './native.ts'
 import { serveJobs } from './worker-pool.ts'
 
 /** What the tests of the worker pool make a worker do. */
@@ -22,6 +23,7 @@ export type TestJob =
   | { do: 'eat memory' }
   | { do: 'spin' }
   | { do: 'wait' }
+  | { do: 'load native code' }
 
 serveJobs<TestInit, TestJob, unknown, unknown, unknown>(async (init, host) => {
   if (init.setup === 'fail') throw new CairnError('WRONG_PASSWORD', 'Cannot set up', { details: { slot: 3 } })
@@ -73,6 +75,9 @@ serveJobs<TestInit, TestJob, unknown, unknown, unknown>(async (init, host) => {
       case 'wait':
         progress('waiting')
         return new Promise(() => undefined)
+      case 'load native code':
+        progress('loading')
+        return { result: nativeTimes() }
       default:
         throw new Error('unknown job')
     }

@@ -243,6 +243,21 @@ describe('WorkerPool.close()', () => {
     await pool.close()
   })
 
+  it('ends threads that load native code, at whatever moment, without ending the process', () => {
+    const code = `import { setTimeout } from 'node:timers/promises'
+      import { WorkerPool } from '${import.meta.resolve('./worker-pool.ts')}'
+      for (let i = 0; i < 30; i++) {
+        const pool = new WorkerPool({ url: new URL('${URL_OF_WORKER.href}'), count: 1, init: {} })
+        await new Promise((onProgress) => {
+          pool.run(0, { do: 'load native code' }, { onProgress }).catch(() => undefined)
+        })
+        await setTimeout(i % 6)
+        await pool.close()
+      }
+      console.log('ended')`
+    assert.equal(runScript(code), 'ended\n')
+  })
+
   it('does not wait for answers to requests, and passes over late ones', async () => {
     const asked = Promise.withResolvers<void>()
     const answer = Promise.withResolvers<{ reply: unknown }>()

@@ -1,5 +1,6 @@
 import { parentPort, type Transferable, Worker, workerData } from 'node:worker_threads'
 import { CairnError, type ErrorRecord, toCairnError } from '../base/errors.ts'
+import { type TerminationGuard, closeGuard, newTerminationGuard } from './termination-guard.ts'
 
 /**
  * Worker threads that do one job at a time each. The main thread makes a `WorkerPool`; the file that the threads run calls
@@ -36,6 +37,7 @@ interface Pending<Result> {
 
 interface Slot<Result> {
   readonly number: number
+  readonly guard: TerminationGuard
   /** Started for the first job. */
   worker?: Worker
   pending?: Pending<Result> | undefined
@@ -71,7 +73,7 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
 
   constructor(options: WorkerPoolOptions<Request, Reply>) {
     this.#options = options
-    this.#slots = Array.from({ length: options.count }, (_, number) => ({ number }))
+    this.#slots = Array.from({ length: options.count }, (_, number) => ({ number, guard: newTerminationGuard() }))
   }
 
   /** Starts all threads now: for work that will certainly need them, so that they load meanwhile. */
@@ -81,8 +83,8 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
 
   #threadOf(slot: Slot<Result>): Worker {
     if (slot.worker) return slot.worker
-    const { number } = slot
-    const worker = new Worker(this.#options.url, { workerData: { init: this.#options.init } })
+    const { number, guard } = slot
+    const worker = new Worker(this.#options.url, { workerData: { init: this.#options.init, guard } })
     slot.worker = worker
     worker.on('message', (message: FromWorker<Result, Request>) => this.#receive(slot, message))
     worker.on('error', (error) =>
@@ -129,7 +131,9 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
     this.#closed ??= Promise.all(
       this.#slots.map(async (slot) => {
         end(slot, new CairnError('CANCELLED', 'Interrupted: the worker threads were closed'))
-        await slot.worker?.terminate()
+        if (!slot.worker) return
+        await closeGuard(slot.guard)
+        await slot.worker.terminate()
       }),
     ).then(() => undefined)
     return this.#closed
