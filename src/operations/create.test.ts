@@ -197,7 +197,7 @@ describe('createSnapshot()', () => {
     const clock = fixedClock(systemClock.now() + 3_600_000)
     const repository = await TestRepository.create({ clock })
     const source = newFolder()
-    for (let i = 0; i < 40; i++) writeFileSync(`${source}/${i}`, 'x')
+    for (let i = 0; i < 160; i++) writeFileSync(`${source}/${i}`, 'x')
     const first = await repository.create([source])
     const progress = first.events.filter((event) => event.type === 'progress')
     assert.deepEqual(
@@ -209,13 +209,13 @@ describe('createSnapshot()', () => {
     await repository.create([source], {
       onEvent(event) {
         if (event.type === 'progress') events.push(event)
-        else if (++entries % 10 === 0) clock.set(clock.now() + 100)
+        else if (event.type === 'entry' && event.status === 'U' && ++entries % 32 === 0) clock.set(clock.now() + 100)
       },
     })
-    assert.equal(events.length, 5)
+    assert.equal(events.length, 6) // one at once, for the folder
     for (const event of events) {
       assert.ok(event.type === 'progress')
-      assert.deepEqual([event.filesTotal, event.bytesTotal, event.issues], [40, 40, 0])
+      assert.deepEqual([event.filesTotal, event.bytesTotal, event.issues], [160, 160, 0])
     }
   })
 
