@@ -8,7 +8,7 @@ import { hasPrograms, newDirectory, runScript, SKIP_UNLESS_LINUX, skip } from '.
 import type { SourceEntry } from '../source.ts'
 import { readBatch } from './entry-batch.ts'
 import { FolderWalk, type WalkRoot } from './folder-walk.ts'
-import { Scan } from './scan.ts'
+import { MAX_AHEAD, Scan } from './scan.ts'
 import { NOTHING_EXCLUDED, Selection, type SelectionOptions } from './selection.ts'
 
 const WANTED = { atime: false, names: true }
@@ -115,7 +115,7 @@ describe('Scan', () => {
       await setTimeout(2000)
       await scan.close()`)
     if (calls === undefined) return
-    const most = 16 * 512 * 2 + 16 * 512
+    const most = MAX_AHEAD * 512 * 3
     assert.ok(calls.length > 1000 && calls.length < most + 2000, `${calls.length} of 80,000 were looked at`)
   })
 

@@ -4,8 +4,8 @@ import type { WalkPart, WalkRoot } from './folder-walk.ts'
 import type { ScanJob, ScanResult, StepResult } from './scan-worker.ts'
 import type { SelectionOptions } from './selection.ts'
 
-/** Batches of 512 entries that the walk may be ahead of its reader, for each thread: 6 MB. */
-const MAX_AHEAD = 64
+/** Batches of 512 entries that the walk may be ahead of its reader, for each thread: 3 MB. */
+export const MAX_AHEAD = 32
 
 /** A stretch of the walk. Each belongs to one thread, once begun; together, in order, they are the walk. */
 interface Stretch {
