@@ -25,7 +25,7 @@ function cairn(home: string, ...args: string[]): { status: number | null; stdout
 }
 
 describe('without native system calls', () => {
-  it('backups, restores and checks work, with one warning each that is no reason to fail', () => {
+  it('backups, restores and checks work, with one warning each', () => {
     const home = newFolder()
     const source = newFolder()
     mkdirSync(`${source}/folder`)
@@ -48,7 +48,9 @@ describe('without native system calls', () => {
 
     const target = newFolder()
     const restored = cairn(home, 'restore', '--target', target)
-    assert.equal(restored.status, 0, restored.stderr)
+    // Times of folders, which the system gives to the nanosecond, come back to the microsecond: not everything.
+    assert.equal(restored.status, 3, restored.stderr)
+    assert.equal(restored.stderr.match(/koffi is not here/g)?.length, 1, restored.stderr)
     const at = (name: string): string => path.join(target, source, name)
     assert.equal(readFileSync(at('folder/file'), 'utf8'), 'content')
     assert.equal(lstatSync(at('folder/file')).mtimeMs, 1_234_567_890_250)
