@@ -9,13 +9,15 @@ import { type RepositoryId, type SessionId, asSessionId, toHex } from '../base/i
 import { ChunkHasher, blake3 } from '../codec/hash.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type IndexedPack, decodeIndex, parseIndexKey } from './index/index-object.ts'
+import { segmentsOf } from './index/load-index.ts'
+import { getOrError, readStoredIndex, refuseCondemned } from './index/read-index.ts'
 import { parseKeySlot } from './key-slot.ts'
 import type { RepositoryKeys } from './keys.ts'
-import { type SegmentRecord, readPackTable } from './pack/pack-format.ts'
+import type { SegmentRecord } from './pack/pack-format.ts'
 import { type LostPart, type PackClaim, type PackVerdict, PackVerifier, digestOf } from './pack/pack-verifier.ts'
 import { decodeSession } from './sessions/open-session.ts'
 
-export { PackVerifier, digestOf }
+export { PackVerifier, digestOf, getOrError, segmentsOf }
 export type { IndexedPack, LostPart, PackClaim, PackVerdict, RepositoryKeys, SegmentRecord }
 
 /** An index object as it was found. */
@@ -42,14 +44,9 @@ export interface IndexReading {
   objects(): Generator<FoundIndexObject>
 }
 
-/** Index objects read at the same time, as in index/load-index.ts. */
-const PARALLEL_READS = 8
-/** How often an object may be listed and then not be there, before that is an error of the store. */
-const MAX_LISTINGS = 10
-
 /**
- * Step W2 of docs/concurrency.md, as `loadIndex` does it, but an object that is damaged or cannot be read is an error of its own
- * and no obstacle. In addition to what every reader checks, the bytes of an object must be those its name tells the hash of.
+ * Reads the index as `loadIndex` does, but an object that is damaged or cannot be read is an error of its own and no obstacle.
+ * In addition to what every reader checks, the bytes of an object must be those its name tells the hash of.
  *
  * @throws {CairnError} `FORMAT_UNSUPPORTED` when packs are condemned, and what listing throws
  */
@@ -58,25 +55,25 @@ export async function readIndex(
   keys: RepositoryKeys,
   options: AbortOptions = {},
 ): Promise<IndexReading> {
-  for await (const { key } of storage.list('condemned/', options)) {
-    throw new CairnError(
-      'FORMAT_UNSUPPORTED',
-      `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`,
-    )
-  }
+  await refuseCondemned(storage, options)
   const foreignKeys = new Set<string>()
-  // Before and after the index, for the reasons given in load-index.ts.
-  const before = await listCommits(storage, foreignKeys, options)
-  const objects = await readIndexObjects(storage, foreignKeys, options)
-  const commits = await listCommits(storage, foreignKeys, options)
-
+  const objects = new Map<string, Uint8Array | CairnError>()
+  const {
+    registers,
+    commits,
+    objects: readable,
+  } = await readStoredIndex(storage, {
+    ...options,
+    onForeignKey: (key) => foreignKeys.add(key),
+    onUnreadable: (key, error) => objects.set(key, error),
+  })
   let effectiveBytes = 0
-  for (const [key, object] of objects) {
-    const session = parseIndexKey(key)?.session
-    if (session && commits.has(session) && !isCairnError(object)) effectiveBytes += object.length
+  for (const { key, session, object } of readable) {
+    objects.set(key, object)
+    if (registers.get(session) === 'committed') effectiveBytes += object.length
   }
   return {
-    commits: new Set([...commits].filter((session) => before.has(session))),
+    commits: new Set(commits),
     effectiveBytes,
     foreignKeys: [...foreignKeys],
     *objects() {
@@ -84,7 +81,9 @@ export async function readIndex(
         objects.delete(key)
         throwIfAborted(options.signal)
         const session = parseIndexKey(key)?.session
-        if (session) yield { key, session, isEffective: commits.has(session), ...decodeFound(keys, key, object) }
+        if (!session) continue
+        const isEffective = registers.get(session) === 'committed'
+        yield { key, session, isEffective, ...decodeFound(keys, key, object) }
       }
     },
   }
@@ -108,64 +107,6 @@ function decodeFound(
     // Messages of what lies inside know the object's context, which is not its whole name.
     const message = error.message.includes(key) ? error.message : `Cannot read ${key}: ${error.message}`
     return { packs: [], error: new CairnError(error.code, message, { cause: error }) }
-  }
-}
-
-/** The segments that an index object lists of a pack, in order. @throws {CairnError} `DATA_CORRUPT` */
-export function segmentsOf(pack: Pick<IndexedPack, 'id' | 'sizeBytes' | 'table'>): Generator<SegmentRecord> {
-  return readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)
-}
-
-async function listCommits(storage: Storage, foreignKeys: Set<string>, options: AbortOptions): Promise<Set<SessionId>> {
-  const commits = new Set<SessionId>()
-  for await (const { key, sizeBytes } of storage.list('commits/', options)) {
-    const session = asSessionId(key.slice('commits/'.length))
-    if (!session) foreignKeys.add(key)
-    else if (sizeBytes > 0) commits.add(session)
-  }
-  return commits
-}
-
-async function readIndexObjects(
-  storage: Storage,
-  foreignKeys: Set<string>,
-  options: AbortOptions,
-): Promise<Map<string, Uint8Array | CairnError>> {
-  const read = new Map<string, Uint8Array | CairnError>()
-  for (let listings = 1; ; listings++) {
-    const listed = new Set<string>()
-    for await (const { key } of storage.list('index/', options)) {
-      if (parseIndexKey(key)) listed.add(key)
-      else foreignKeys.add(key)
-    }
-    for (const key of read.keys()) if (!listed.has(key)) read.delete(key)
-    const next = [...listed].filter((key) => !read.has(key))[Symbol.iterator]()
-    let hasMoved = false
-    const reader = async (): Promise<void> => {
-      for (const key of next) {
-        const object = await getOrError(storage, key, options)
-        // Superseded since it was listed: what it said stands in a newer object, which a second look finds.
-        if (isCairnError(object, 'NOT_FOUND') && listings < MAX_LISTINGS) hasMoved = true
-        else read.set(key, object)
-      }
-    }
-    await Promise.all(Array.from({ length: PARALLEL_READS }, reader))
-    if (!hasMoved) return read
-  }
-}
-
-/** The bytes of an object, or why it cannot be read; the end of the run is thrown. */
-export async function getOrError(
-  storage: Storage,
-  key: string,
-  options: AbortOptions = {},
-): Promise<Uint8Array | CairnError> {
-  try {
-    return await storage.get(key, undefined, options)
-  } catch (error) {
-    throwIfAborted(options.signal)
-    if (!isCairnError(error) || error.code === 'INTERNAL' || error.code === 'CANCELLED') throw error
-    return error
   }
 }
 

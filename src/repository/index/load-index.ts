@@ -115,7 +115,7 @@ export function countChunks(pack: IndexedPack): KnownPack {
   return { id: pack.id, sizeBytes: pack.sizeBytes, header: Buffer.from(pack.header), chunks, rawBytes }
 }
 
-/** The segments of a pack, by its table. */
-export function segmentsOf(pack: IndexedPack): Generator<SegmentRecord> {
+/** The segments of a pack, in order, by its table. @throws {CairnError} `DATA_CORRUPT` */
+export function segmentsOf(pack: Pick<IndexedPack, 'id' | 'sizeBytes' | 'table'>): Generator<SegmentRecord> {
   return readPackTable(pack.table, pack.sizeBytes, `the index of pack ${pack.id}`)
 }

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../base/abort.ts'
+import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
 import { CairnError, isCairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
@@ -21,8 +21,17 @@ export interface StoredIndex {
   readonly commits: readonly SessionId[]
 }
 
+export interface ReadIndexOptions extends AbortOptions {
+  /** Is told of keys that are not named like objects of their folder, possibly more than once. */
+  readonly onForeignKey?: ((key: string) => void) | undefined
+  /** Is told of index objects that cannot be read, and that are missing from the result; without it, the first is thrown. */
+  readonly onUnreadable?: ((key: string, error: CairnError) => void) | undefined
+}
+
 /** Index objects read at the same time; each is at most a few MiB. */
 const PARALLEL_READS = 8
+/** How often an object may be listed and then not be there, before that is an error of the store. */
+const MAX_LISTINGS = 10
 
 /**
  * The first read of step W2 of docs/concurrency.md: everything that a run relies on is read after it.
@@ -39,7 +48,7 @@ export async function refuseCondemned(storage: Storage, options: AbortOptions): 
 }
 
 /** The rest of step W2: reads the index, then commits, in this order. */
-export async function readStoredIndex(storage: Storage, options: AbortOptions): Promise<StoredIndex> {
+export async function readStoredIndex(storage: Storage, options: ReadIndexOptions): Promise<StoredIndex> {
   // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
   // the next load. What had committed before the listing began had all its index objects on the store.
   const before = await listRegisters(storage, options)
@@ -53,41 +62,55 @@ export async function readStoredIndex(storage: Storage, options: AbortOptions): 
 
 async function listRegisters(
   storage: Storage,
-  options: AbortOptions,
+  options: ReadIndexOptions,
 ): Promise<Map<SessionId, 'committed' | 'aborted'>> {
   const registers = new Map<SessionId, 'committed' | 'aborted'>()
   for await (const { key, sizeBytes } of storage.list('commits/', options)) {
     const session = asSessionId(key.slice('commits/'.length))
     if (session) registers.set(session, sizeBytes > 0 ? 'committed' : 'aborted')
+    else options.onForeignKey?.(key)
   }
   return registers
 }
 
-async function readIndexObjects(storage: Storage, options: AbortOptions): Promise<IndexObject[]> {
-  const names: { key: string; session: SessionId }[] = []
-  for await (const { key } of storage.list('index/', options)) {
-    const name = parseIndexKey(key)
-    if (name) names.push({ key, session: name.session })
-  }
-  const objects: IndexObject[] = []
-  try {
-    await forEachAtOnce(names, PARALLEL_READS, async ({ key, session }) => {
-      try {
-        objects.push({ key, session, object: await storage.get(key, undefined, options) })
-      } catch (error) {
-        // Superseded since it was listed: what it said stands in a newer object, which a second look finds.
-        if (isCairnError(error, 'NOT_FOUND')) throw new IndexMoved()
-        throw error
-      }
+async function readIndexObjects(storage: Storage, options: ReadIndexOptions): Promise<IndexObject[]> {
+  const read = new Map<string, IndexObject>()
+  for (let listings = 1; ; listings++) {
+    const listed = new Map<string, SessionId>()
+    for await (const { key } of storage.list('index/', options)) {
+      const name = parseIndexKey(key)
+      if (name) listed.set(key, name.session)
+      else options.onForeignKey?.(key)
+    }
+    for (const key of read.keys()) if (!listed.has(key)) read.delete(key)
+    let hasMoved = false
+    await forEachAtOnce(listed, PARALLEL_READS, async ([key, session]) => {
+      if (read.has(key)) return
+      const object = await getOrError(storage, key, options)
+      // Superseded since it was listed: what it said stands in a newer object, which another look finds.
+      if (isCairnError(object, 'NOT_FOUND') && listings < MAX_LISTINGS) hasMoved = true
+      else if (!isCairnError(object)) read.set(key, { key, session, object })
+      else if (options.onUnreadable) options.onUnreadable(key, object)
+      else throw object
     })
-  } catch (error) {
-    if (error instanceof IndexMoved) return readIndexObjects(storage, options)
-    throw error
+    if (!hasMoved) return [...read.values()]
   }
-  return objects
 }
 
-class IndexMoved extends Error {}
+/** The bytes of an object, or why it cannot be read; the end of the run is thrown. */
+export async function getOrError(
+  storage: Storage,
+  key: string,
+  options: AbortOptions = {},
+): Promise<Uint8Array | CairnError> {
+  try {
+    return await storage.get(key, undefined, options)
+  } catch (error) {
+    throwIfAborted(options.signal)
+    if (!isCairnError(error) || error.code === 'INTERNAL' || error.code === 'CANCELLED') throw error
+    return error
+  }
+}
 
 /** Calls `act` for every item, at most `width` at the same time. */
 export async function forEachAtOnce<T>(
