@@ -32,7 +32,14 @@ before(async () => {
 
 /** Names in a folder and below that a restore makes for itself. */
 function leftovers(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.cairn-'))
+  for (;;) {
+    try {
+      return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.cairn-'))
+    } catch (error) {
+      // A running restore has removed a folder of its own just before it was listed.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 /** A folder with an older state of every file, and how many of them are new by now; fails when one is neither. */

@@ -37,8 +37,8 @@ describe('archive()', () => {
         tree: toHex(run.tree),
         stamps: toHex(run.stamps),
         chunks: await chunkIdsOf(repository, run),
-        newBytes: run.data.newBytes,
       })
+      // How much is new is not the same every time: two threads may store one chunk while the chunk table grows.
     }
     for (const result of results.slice(1)) assert.deepEqual(result, results[0])
   })

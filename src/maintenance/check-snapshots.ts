@@ -5,6 +5,7 @@ import { toPrintable } from '../base/raw-name.ts'
 import { ChunkTable } from '../repository/chunk-table.ts'
 import type { Repository } from '../repository/repository.ts'
 import { contentIds, everyInlineId } from '../snapshot/content.ts'
+import { nodeContents } from '../snapshot/node-chunks.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { readTree } from '../snapshot/tree-reader.ts'
@@ -65,17 +66,24 @@ class SnapshotCheck {
 
   async run(snapshot: Snapshot): Promise<void> {
     this.#progress('')
-    const damage = await this.#tree(snapshot.tree, '')
-    const stamps = snapshot.stamps && (await this.#contentProblem(snapshot.stamps))
+    const below = await this.#tree(snapshot.tree, '')
+    const damage: TreeDamage = below ? { ...below, examples: [...below.examples] } : newDamage()
+    const ofRoot = snapshot.root && (await this.#nodeProblem(snapshot.root, ''))
+    if (ofRoot !== undefined) addFile(damage, '', ofRoot)
+    const detection =
+      (snapshot.stamps && (await this.#contentProblem(snapshot.stamps))) ??
+      (snapshot.samples && (await this.#contentProblem(snapshot.samples)))
     this.#done++
     this.#progress('')
     // Of a snapshot that was deleted meanwhile nothing needs to be there.
-    if (this.#options.index.commits.has(snapshot.id)) this.#report(snapshot, damage, stamps)
+    if (this.#options.index.commits.has(snapshot.id)) this.#report(snapshot, damage, detection)
   }
 
-  #report(snapshot: Snapshot, damage: TreeDamage | undefined, stamps: string | undefined): void {
-    if (!damage && stamps === undefined) return
-    const { files = 0, directories = 0, examples = [] } = damage ?? {}
+  /** @param detection why the next backup cannot compare with what is stored for it */
+  #report(snapshot: Snapshot, damage: TreeDamage, detection: string | undefined): void {
+    const isDamaged = !isNone(damage)
+    if (!isDamaged && detection === undefined) return
+    const { files, directories, examples } = damage
     const affected = {
       id: snapshot.id,
       name: snapshot.name,
@@ -83,9 +91,9 @@ class SnapshotCheck {
       directories,
       paths: examples.map(({ path }) => path),
     }
-    const what = damage
+    const what = isDamaged
       ? describeDamage(damage)
-      : `its files can be restored, but the next backup has to read all of them again: ${stamps}`
+      : `its files can be restored, but the next backup has to read all of them again: ${detection}`
     this.#options.findings.error({
       code: 'DATA_CORRUPT',
       object: `commits/${snapshot.id}`,
@@ -99,31 +107,27 @@ class SnapshotCheck {
     this.#seen.reserve(1)
     if (!this.#seen.claim(id)) return this.#damaged.get(toHex(id))
     throwIfAborted(this.#options.signal)
-    const damage: TreeDamage = { files: 0, directories: 0, examples: [] }
+    const damage = newDamage()
     try {
       for await (const nodes of readTree(id, this.#chunks.load)) {
         for (const node of nodes) {
           if (++this.#nodes % PROGRESS_NODES === 0) this.#progress(joinPath(path, node.name))
           // Hot path: most nodes can be judged without waiting for anything.
-          if (node.tree || !this.#isSimplyThere(node)) await this.#node(node, path, damage)
+          if (node.tree || !this.#isSimplyThere(node, path)) await this.#node(node, path, damage)
         }
       }
     } catch (error) {
       damage.directories++
       addExample(damage, '', reasonOf(error))
     }
-    if (damage.files + damage.directories === 0) return undefined
+    if (isNone(damage)) return undefined
     this.#damaged.set(toHex(id), damage)
     return damage
   }
 
   async #node(node: TreeNode, parent: string, damage: TreeDamage): Promise<void> {
-    let problem: string | undefined
-    for (const content of contentsOf(node)) problem ??= await this.#contentProblem(content)
-    if (problem !== undefined) {
-      damage.files++
-      addExample(damage, node.name, problem)
-    }
+    const problem = await this.#nodeProblem(node, parent)
+    if (problem !== undefined) addFile(damage, node.name, problem)
     const below = node.tree && (await this.#tree(node.tree, joinPath(parent, node.name)))
     if (!below) return
     damage.files += below.files
@@ -131,10 +135,24 @@ class SnapshotCheck {
     for (const { path, reason } of below.examples) addExample(damage, joinPath(node.name, path), reason)
   }
 
-  /** Whether everything that a node refers to is there; `false` when that takes a closer look. */
-  #isSimplyThere(node: TreeNode): boolean {
+  /** Why what a node refers to, besides the tree of a directory, could not be read; `undefined` when all of it is there. */
+  async #nodeProblem(node: TreeNode, parent: string): Promise<string | undefined> {
     try {
-      for (const content of contentsOf(node)) {
+      for (const content of nodeContents(node, joinPath(parent, node.name))) {
+        const problem = await this.#contentProblem(content)
+        if (problem !== undefined) return problem
+      }
+      return undefined
+    } catch (error) {
+      return reasonOf(error)
+    }
+  }
+
+  /** Whether everything that a node refers to is there; `false` when that takes a closer look. */
+  #isSimplyThere(node: TreeNode, parent: string): boolean {
+    if (!node.content && !node.xattrs && !node.holes) return true
+    try {
+      for (const content of nodeContents(node, parent)) {
         if (everyInlineId(content, WHAT, (bytes, offset) => this.#options.index.has(bytes, offset)) !== true)
           return false
       }
@@ -169,18 +187,23 @@ class SnapshotCheck {
 
 const WHAT = 'the content'
 
-/**
- * Encoded content (snapshot/content.ts) that a node refers to: all its chunks but those of the tree of a directory. A field
- * that refers to chunks in another way is to be added here.
- */
-function* contentsOf(node: TreeNode): Generator<Uint8Array> {
-  if (node.content) yield node.content
-}
-
 /** What is damaged is told; any other error ends the run. */
 function reasonOf(error: unknown): string {
   if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'FORMAT_UNSUPPORTED')) return error.message
   throw error
+}
+
+function newDamage(): TreeDamage {
+  return { files: 0, directories: 0, examples: [] }
+}
+
+function isNone({ files, directories }: TreeDamage): boolean {
+  return files + directories === 0
+}
+
+function addFile(damage: TreeDamage, path: string, reason: string): void {
+  damage.files++
+  addExample(damage, path, reason)
 }
 
 function addExample(damage: TreeDamage, path: string, reason: string): void {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { CairnError } from '../base/errors.ts'
+import { asChunkId } from '../base/ids.ts'
 import { testBytes } from '../chunker/testing.ts'
+import { blake3 } from '../codec/hash.ts'
 import { readIndex, segmentsOf } from '../repository/low-level.ts'
 import { openRepository } from '../repository/repository.ts'
 import {
@@ -16,6 +18,9 @@ import {
   saveChunks,
 } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
+import { encodeAttachment } from '../snapshot/attachment.ts'
+import { encodeContent } from '../snapshot/content.ts'
+import { testRef } from '../snapshot/testing.ts'
 import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { checked, objectsOf, openSnapshot } from './testing.ts'
@@ -25,6 +30,10 @@ const FILES = { a: 'content of a', b: 'content of b', c: 'content of c' }
 /** Commits a snapshot from a repository opened anew, as another process would. */
 async function commit(made: TestRepository, name: string, files: Readonly<Record<string, string>>): Promise<void> {
   await (await openSnapshot(await reopen(made), name, files)).commit()
+}
+
+function unreachable(): never {
+  throw new Error('content of one chunk needs no list')
 }
 
 /** Packs of file content: their headers say so. */
@@ -105,6 +114,29 @@ describe('check()', () => {
     const { snapshot, message = '' } = errors.find((error) => error.snapshot) ?? {}
     assert.deepEqual([snapshot?.files, snapshot?.paths.length], [100, 5])
     assert.match(message, /100 files cannot be restored: file 0, file 1, .* and 95 more \(chunk [0-9a-f]{64} is lost/)
+  })
+
+  it('finds what is lost of attachments, of the folder itself and of what detects changes', async () => {
+    const lost = encodeAttachment(testBytes('attachment', 5000), (data) => asChunkId(blake3(data)))
+    const content = encodeContent([testRef(1)], unreachable)
+    for (const [fields, files, told] of [
+      [{ node: { xattrs: lost } }, 3, /3 files cannot be restored: a, b, c /],
+      [{ node: { holes: lost } }, 3, /3 files cannot be restored: a, b, c /],
+      [{ node: { holes: lost }, root: { xattrs: lost } }, 4, /4 files cannot be restored: a, b, c, \/ /],
+      [{ root: { xattrs: lost } }, 1, /1 file cannot be restored: \/ /],
+      [{ snapshot: { stamps: content } }, 0, /can be restored, but the next backup has to read all/],
+      [{ snapshot: { samples: content } }, 0, /can be restored, but the next backup has to read all/],
+    ] as const) {
+      const { repository } = await newTestRepository({ encryption: 'none' })
+      await (await openSnapshot(repository, 'it', FILES, fields)).commit()
+      const { errors } = await checked(repository)
+      assert.deepEqual(
+        errors.map(({ snapshot }) => snapshot?.files),
+        [files],
+      )
+      assert.match(errors[0]?.message ?? '', told)
+      assert.match(errors[0]?.message ?? '', /chunk [0-9a-f]{64} is lost/)
+    }
   })
 
   it('finds the other copy of chunks that two runs have stored', async () => {

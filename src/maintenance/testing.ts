@@ -6,8 +6,9 @@ import { Repository, openRepository } from '../repository/repository.ts'
 import { answerOnce, keysOf, newWriter, saveChunks } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { encodeContent } from '../snapshot/content.ts'
-import { encodeSnapshot } from '../snapshot/snapshot.ts'
+import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { testSnapshot } from '../snapshot/testing.ts'
+import type { TreeNode } from '../snapshot/tree-node.ts'
 import { TreeWriter } from '../snapshot/tree-writer.ts'
 import { REPO_V1_PASSPHRASE } from '../../test/testdata/repo-v1.ts'
 import { LocalStorage } from '../storage/local/local-storage.ts'
@@ -64,11 +65,20 @@ export async function loadRepoV1(
 
 const PLAIN = { type: 'file', mode: 0o644, uid: 0, gid: 0, user: '', group: '', mtimeNs: 0n } as const
 
-/** A session that stores files as one folder, and its snapshot, to be committed by `commit`. */
+/**
+ * A session that stores files as one folder, and its snapshot, to be committed by `commit`.
+ *
+ * @param fields of each node, of the folder itself and of the snapshot, in place of those it would have
+ */
 export async function openSnapshot(
   repository: Repository,
   name: string,
   files: Readonly<Record<string, string>>,
+  fields: {
+    readonly node?: Partial<TreeNode>
+    readonly root?: Partial<TreeNode>
+    readonly snapshot?: Partial<Snapshot>
+  } = {},
 ): Promise<{ session: WriteSession; commit: () => Promise<void> }> {
   const session = await WriteSession.open(repository)
   await session.claimName(name)
@@ -89,9 +99,12 @@ export async function openSnapshot(
       name: file,
       sizeBytes: bytes,
       content: encodeContent([{ id, bytes }], (data) => trees.save(data)),
+      ...fields.node,
     })
   }
   const tree = writer.finish()
   await trees.flush()
-  return { session, commit: () => session.commit(encodeSnapshot(testSnapshot({ id: session.id, name, tree }))) }
+  const root: TreeNode = { ...PLAIN, name: 'folder', type: 'dir', mode: 0o755, sizeBytes: 0, tree, ...fields.root }
+  const snapshot = testSnapshot({ id: session.id, name, tree, root, ...fields.snapshot })
+  return { session, commit: () => session.commit(encodeSnapshot(snapshot)) }
 }
