@@ -14,7 +14,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, after, describe, it } from 'node:test'
-import { hasPrograms, newFileSystem } from '../src/platform/testing.ts'
+import { hasPrograms, newFileSystem, skip } from '../src/platform/testing.ts'
 import { makeRareTree, unlockRareTree } from './rare-tree.ts'
 import { AS_NOBODY, CAN_BE_NOBODY, IS_ROOT, TestRepository, needs, newFolder, runScript } from './testing.ts'
 import { makeTortureTree } from './torture-tree.ts'
@@ -126,7 +126,7 @@ describe('a tree with everything in it', { skip: needs(IS_ROOT, 'needs root') },
   })
 
   it('gives a user without rights all that may be given, and one warning for each thing that may not', async (t) => {
-    if (!CAN_BE_NOBODY) return t.skip('cannot run as another user')
+    if (!CAN_BE_NOBODY) return skip(t, 'cannot run as another user')
     const place = newPlace(t)
     if (!place) return
     const { source, target } = place
@@ -188,8 +188,9 @@ describe('an empty folder', () => {
   after(() => process.chdir('/'))
 
   it('comes back with its own mode, owner, times and attributes', async (t) => {
-    const system = IS_ROOT ? newFileSystem(t, 'ext4', { format: ['-b', '4096'] }) : undefined
-    if (!system) return t.skip('needs root')
+    if (!IS_ROOT) return skip(t, 'needs root')
+    const system = newFileSystem(t, 'ext4', { format: ['-b', '4096'] })
+    if (!system) return
     const source = path.join(system.directory, 'source')
     mkdirSync(source)
     makeRareTree(source)

@@ -17,6 +17,7 @@ import { before, describe, it } from 'node:test'
 import { testBytes } from '../src/chunker/testing.ts'
 import type { Conflict, ExtractEvent } from '../src/operations/extract.ts'
 import { setFileFlags } from '../src/platform/file-flags.ts'
+import { skip } from '../src/platform/testing.ts'
 import { commitFolder } from './full-snapshot.ts'
 import { IS_ROOT, TestRepository, issuesOf, needs, newFolder } from './testing.ts'
 import { digestTree } from './tree-digest.ts'
@@ -111,7 +112,7 @@ describe('--conflict overwrite', () => {
     try {
       setFileFlags(`${target}/d/f`, 2)
     } catch {
-      return t.skip('flags cannot be set here')
+      return skip(t, 'flags cannot be set here')
     }
     try {
       writeFileSync(`${target}/empty`, 'not empty')

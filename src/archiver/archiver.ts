@@ -9,7 +9,7 @@ import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { isCairnError } from '../base/errors.ts'
 import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
-import { WorkerPool } from '../platform/worker-pool.ts'
+import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
@@ -96,7 +96,7 @@ const RACY_NS = 2_000_000_000n
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
-    url: workerUrl(),
+    url: workerUrl(import.meta.url),
     count: options.workers,
     init: {
       keys: options.keys,
@@ -409,9 +409,3 @@ function ignore(): void {}
 const UNCHANGED = { sample: undefined, sameAttributes: true } as const
 
 const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const
-
-/** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */
-function workerUrl(): URL {
-  const self = import.meta.url
-  return new URL(`./worker${self.slice(self.lastIndexOf('.'))}`, self)
-}

@@ -1,10 +1,11 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { errnoOf } from '../base/errors.ts'
 import { closeFile, describeSystemError, openForReading, statFile } from '../platform/files.ts'
-import { type Hole, findHoles } from '../platform/sparse.ts'
+import { findHoles } from '../platform/sparse.ts'
+import { holeBytes, toHoles, toHoleTable } from '../snapshot/hole-table.ts'
+import type { Hole } from '../base/hole.ts'
 import { NO_SAMPLE } from '../snapshot/samples.ts'
 import type { SourceXattr } from '../sources/source.ts'
-import { DataMap, toHoles, toPairs } from './data-map.ts'
 import { RangeStarts } from './range-starts.ts'
 import { asChunkId } from '../base/ids.ts'
 import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
@@ -253,8 +254,8 @@ export class Dispatcher {
     } catch (error) {
       return done(failedRead(error))
     }
-    const pairs = toPairs(holes)
-    const count = Math.max(1, Math.ceil(new DataMap(pairs).dataBytes(file.sizeBytes) / RANGE_BYTES))
+    const table = toHoleTable(holes)
+    const count = Math.max(1, Math.ceil((file.sizeBytes - holeBytes(table)) / RANGE_BYTES))
     const starts = RangeStarts.create(count).memory
     const results: ArchiveResult[] = []
     let left = count
@@ -276,7 +277,7 @@ export class Dispatcher {
     const queue = (number: number): void => {
       this.#ranges.push({
         kind: 'read',
-        batch: toBatch([file], { number, count, starts, holes: pairs }),
+        batch: toBatch([file], { number, count, starts, holes: table }),
         started: () => {
           if (number + 1 < count) queue(number + 1)
         },

@@ -4,11 +4,12 @@ import type { Chunker } from '../chunker/chunker.ts'
 import { blake3 } from '../codec/hash.ts'
 import { closeFile, describeSystemError, openForReading, readFully } from '../platform/files.ts'
 import { findHoles } from '../platform/sparse.ts'
-import { EntryStat, REGULAR_FILE } from '../platform/statx.ts'
+import { FILE_TYPE_CODES } from '../platform/file-type.ts'
+import { EntryStat } from '../platform/statx.ts'
 import type { ChunkWriter } from '../repository/chunk-writer.ts'
+import { type HoleTable, toHoleTable } from '../snapshot/hole-table.ts'
 import { NO_SAMPLE, sampleBlocks, toSample } from '../snapshot/samples.ts'
 import { readSourceXattrs } from '../sources/source-xattrs.ts'
-import { DataMap, NO_HOLES, toPairs } from './data-map.ts'
 import {
   type ArchiveResult,
   CHANGED,
@@ -20,6 +21,7 @@ import {
   RANGE_BYTES,
   REF_BYTES,
 } from './protocol.ts'
+import { readData } from './read-data.ts'
 import { RangeStarts } from './range-starts.ts'
 
 type BatchResult = Omit<ArchiveResult, 'stats'>
@@ -121,13 +123,13 @@ export class FileReader {
     let sizeBytes = listedBytes
     const firstRef = this.#refs.count
     for (let reads = 1; ; reads++) {
-      const holes = (batch.bits[index] as number) & FILE_BITS.sparse ? toPairs(findHoles(fd, sizeBytes)) : undefined
+      const holes = (batch.bits[index] as number) & FILE_BITS.sparse ? toHoleTable(findHoles(fd, sizeBytes)) : undefined
       const before = reads === 1 ? undefined : this.#identity()
-      if (holes?.length) await this.#readFrom(fd, 0, new DataMap(holes))
+      if (holes?.length) await this.#readFrom(fd, 0, holes)
       else if (sizeBytes <= this.#smallBytes) this.#readSmall(fd, sizeBytes)
       else {
         this.#statFile(fd)
-        await this.#readFrom(fd, 0, NO_HOLES)
+        await this.#readFrom(fd, 0, undefined)
       }
       this.#statFile(fd)
       const isListed = this.#isListed(batch, index)
@@ -155,7 +157,7 @@ export class FileReader {
 
   #statFile(fd: number): void {
     this.#stat.readOpen(fd)
-    if (this.#stat.typeCode !== REGULAR_FILE) throw notAFile()
+    if (this.#stat.typeCode !== FILE_TYPE_CODES.file) throw notAFile()
   }
 
   /**
@@ -196,22 +198,21 @@ export class FileReader {
 
   async #readRange(fd: number, { number, count, starts: memory, holes }: FileRange): Promise<void> {
     const starts = new RangeStarts(memory)
-    const map = new DataMap(holes)
     const next = await this.#readStretch(
       fd,
       number * RANGE_BYTES,
-      map,
+      holes,
       () => starts.wait(number),
       (cut) => starts.set(number + 1, cut),
     )
-    if (number === count - 1) await this.#readFrom(fd, next, map) // it has grown since it was listed
+    if (number === count - 1) await this.#readFrom(fd, next, holes) // it has grown since it was listed
   }
 
   /** Reads from a cut point to the end of the file; nothing when there is no cut point. */
-  async #readFrom(fd: number, cut: number | undefined, map: DataMap): Promise<void> {
+  async #readFrom(fd: number, cut: number | undefined, holes: HoleTable | undefined): Promise<void> {
     for (let at = cut; at !== undefined;) {
       const start = at
-      at = await this.#readStretch(fd, start, map, () => start)
+      at = await this.#readStretch(fd, start, holes, () => start)
     }
   }
 
@@ -223,12 +224,12 @@ export class FileReader {
   async #readStretch(
     fd: number,
     start: number,
-    map: DataMap,
+    holes: HoleTable | undefined,
     findFirst: () => number | undefined,
     onCut?: (next: number | undefined) => void,
   ): Promise<number | undefined> {
     const { buffer } = this.#chunker
-    const bytes = map.read(fd, buffer, 0, buffer.length, start)
+    const bytes = readData(fd, buffer, buffer.length, start, holes)
     const final = bytes < buffer.length
     const first = findFirst()
     const cuts: number[] = first === undefined ? [] : [first - start]

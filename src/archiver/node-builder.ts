@@ -1,6 +1,7 @@
 import { errnoOf } from '../base/errors.ts'
 import { describeSystemError } from '../platform/files.ts'
-import type { Hole } from '../platform/sparse.ts'
+import type { Hole } from '../base/hole.ts'
+import { isAcl } from '../platform/xattrs.ts'
 import { encodeAttachment, encodeHoles, encodeXattrs } from '../snapshot/attachment.ts'
 import { type SaveChunk, encodeContent } from '../snapshot/content.ts'
 import { type TreeNode, sameBytes } from '../snapshot/tree-node.ts'
@@ -16,8 +17,6 @@ export interface KeptAttributes {
   readonly acls: boolean
   readonly flags: boolean
 }
-
-const ACL_NAMES = new Set(['system.posix_acl_access', 'system.posix_acl_default'])
 
 /** Makes nodes of entries. */
 export class NodeBuilder {
@@ -111,7 +110,7 @@ export class NodeBuilder {
 
   #keptXattrs(xattrs: readonly SourceXattr[]): readonly SourceXattr[] {
     const { xattrs: others, acls } = this.#keep
-    return xattrs.filter(({ name }) => (ACL_NAMES.has(name) ? acls : others))
+    return xattrs.filter(({ name }) => (isAcl(name) ? acls : others))
   }
 }
 

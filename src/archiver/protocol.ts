@@ -2,6 +2,7 @@
 import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
 import type { SharedChunkTable } from '../repository/chunk-table.ts'
+import type { HoleTable } from '../snapshot/hole-table.ts'
 import type { WriterStats } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
 import type { SourceXattr } from '../sources/source.ts'
@@ -49,7 +50,7 @@ export interface FileRange {
   /** The memory of `RangeStarts`. */
   readonly starts: SharedArrayBuffer
   /** Pairs of offset and length, ascending. */
-  readonly holes: Float64Array
+  readonly holes: HoleTable
 }
 
 export interface ArchiveResult {
@@ -77,7 +78,7 @@ export interface FileDetails {
   /** Why its extended attributes could not be read. */
   readonly xattrFailure?: { readonly message: string; readonly code: string } | undefined
   /** Pairs of offset and length, ascending. */
-  readonly holes?: Float64Array | undefined
+  readonly holes?: HoleTable | undefined
   /** When the file is not what was listed: its mtime in ns. */
   readonly mtimeNs?: bigint | undefined
 }

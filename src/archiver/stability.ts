@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { errnoOf } from '../base/errors.ts'
-import { EntryStat, REGULAR_FILE } from '../platform/statx.ts'
+import { FILE_TYPE_CODES } from '../platform/file-type.ts'
+import { EntryStat } from '../platform/statx.ts'
 import type { SourceEntry } from '../sources/source.ts'
 
 /** How often a file may turn out to have been written to before it is given up for this run. */
@@ -38,7 +39,7 @@ function look(entry: SourceEntry): SourceEntry {
     return entry
   }
   const { typeCode, sizeBytes, mtimeNs, inode } = stat
-  if (typeCode !== REGULAR_FILE) return entry
+  if (typeCode !== FILE_TYPE_CODES.file) return entry
   const ctimeNs = BigInt.asIntN(64, stat.ctimeNs)
   const isSame =
     sizeBytes === entry.sizeBytes && mtimeNs === entry.mtimeNs && ctimeNs === entry.ctimeNs && inode === entry.inode

@@ -32,10 +32,10 @@ export async function showDespiteDamage(
   })
   if (damaged.size === 0) return
   const objects = [...damaged].sort()
-  const what = failure?.message ?? 'Cannot show everything'
+  const what = failure?.message ?? 'Cannot read the whole repository'
   throw new CairnError(
     'DATA_CORRUPT',
-    `${what}: ${plural(objects.length, 'object')} of the repository cannot be read (${objects.join(', ')}); ` +
+    `${what}: ${plural(objects.length, 'object')} cannot be read (${objects.join(', ')}); ` +
       'keep the repository as it is, everything else in it can still be restored',
     { cause: failure, details: { objects } },
   )

@@ -13,8 +13,10 @@ export interface ExtractCommandOptions {
   readonly stripComponents?: number
   readonly stdout?: true
   readonly numericIds?: true
-  /** Of `--no-xattrs`. */
+  /** Of `--no-xattrs`, as the next two. */
   readonly xattrs?: boolean
+  readonly acls?: boolean
+  readonly flags?: boolean
   readonly noxattrs?: true
   readonly noacls?: true
   readonly noflags?: true
@@ -43,14 +45,16 @@ export function addExtractOptions(command: Command): readonly PatternOption[] {
   const patterns = addPatternOptions(command)
   command
     .option('--numeric-ids', 'owners by number, not by name')
-    .option('--no-xattrs', 'leave extended attributes alone (also --noxattrs)')
-    .addOption(new Option('--noxattrs').hideHelp())
-    .option('--noacls', 'leave access control lists alone')
-    .option('--noflags', 'leave file flags alone')
-    .addOption(new Option('--sparse', 'for Borg users: holes are always restored').hideHelp())
+    .option('--no-xattrs', 'leave extended attributes alone')
+    .option('--no-acls', 'leave access control lists alone')
+    .option('--no-flags', 'leave file flags alone')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
+  for (const name of BORG_OPTIONS) command.addOption(new Option(`--${name}`).hideHelp())
   return patterns
 }
+
+/** Borg's own spellings, for scripts made for it; holes are always restored. */
+const BORG_OPTIONS = ['noxattrs', 'noacls', 'noflags', 'sparse']
 
 /** @throws {CairnError} `INVALID_ARGUMENT` for options that exclude each other */
 export function toExtractOptions(
@@ -69,8 +73,8 @@ export function toExtractOptions(
     workers,
     patterns,
     noXattrs: options.xattrs === false || options.noxattrs === true,
-    noAcls: options.noacls === true,
-    noFlags: options.noflags === true,
+    noAcls: options.acls === false || options.noacls === true,
+    noFlags: options.flags === false || options.noflags === true,
   }
 }
 

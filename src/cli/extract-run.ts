@@ -1,6 +1,7 @@
 import { formatBytes } from '../base/sizes.ts'
 import type { ExtractEvent, ExtractResult, PatternOption } from '../operations/extract.ts'
 import type { CommandContext, Selection } from './context.ts'
+import { showDespiteDamage } from './damage.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
 import { toExtractOptions, type ExtractCommandOptions } from './extract-options.ts'
 import { formatCount, formatDuration, plural } from './output/format.ts'
@@ -22,11 +23,10 @@ export async function runExtract(
   options: RunOptions,
 ): Promise<void> {
   const { output, world } = context
-  const { json, quiet, verbose } = output.settings
+  const { json, verbose } = output.settings
   if (options.stdout) return printContents(context, selection, options)
   const given = toExtractOptions(options, options.patterns)
   const { extractSnapshot } = await world.operations.extract()
-  const access = await context.access(selection.location)
   // Where nothing is replaced, all that is listed is restored.
   const withActions = options.dryRun === true || options.conflict !== 'fail'
   const listEntries = options.list === true || (json && verbose)
@@ -36,28 +36,35 @@ export async function runExtract(
       `cairn: restoring ${printable(selection.snapshot)} of ${printable(selection.location)} into ${printable(target)}`,
     )
   }
-  const progress = new Progress(output, statusJson)
-  let result: ExtractResult
-  try {
-    result = await extractSnapshot(access, {
-      ...given,
-      snapshot: selection.snapshot,
-      paths: pathsOf(selection),
-      target,
-      listEntries,
-      onEvent(event) {
-        if (event.type === 'progress') progress.update(event)
-        else if (event.type === 'issue') reportIssue(output, event, 'restore')
-        else if (!listEntries) return
-        else if (json) output.json(entryJson(event))
-        else if (withActions) output.line(`${event.action.padEnd(9)} ${printable(event.path)}`)
-        else output.line(printable(event.path))
-      },
-    })
-  } finally {
-    progress.end()
-  }
+  await showDespiteDamage(context, selection.location, async (access) => {
+    const progress = new Progress(output, statusJson)
+    let result: ExtractResult
+    try {
+      result = await extractSnapshot(access, {
+        ...given,
+        snapshot: selection.snapshot,
+        paths: pathsOf(selection),
+        target,
+        listEntries,
+        onEvent(event) {
+          if (event.type === 'progress') progress.update(event)
+          else if (event.type === 'issue') reportIssue(output, event, 'restore')
+          else if (!listEntries) return
+          else if (json) output.json(entryJson(event))
+          else if (withActions) output.line(`${event.action.padEnd(9)} ${printable(event.path)}`)
+          else output.line(printable(event.path))
+        },
+      })
+    } finally {
+      progress.end()
+    }
+    reportResult(context, target, options, result)
+  })
+}
 
+function reportResult(context: CommandContext, target: string, options: RunOptions, result: ExtractResult): void {
+  const { output } = context
+  const { json, quiet } = output.settings
   if (json) output.json(summaryJson(result))
   else if (!quiet) {
     const where = target === '.' ? 'the current folder' : printable(target)
@@ -84,9 +91,8 @@ async function printContents(
 ): Promise<void> {
   const { extractContents } = await context.world.operations.extract()
   const { snapshot } = selection
-  const access = await context.access(selection.location)
-  await extractContents(access, { snapshot, paths: pathsOf(selection), patterns }, (piece) =>
-    context.output.bytes(piece),
+  await showDespiteDamage(context, selection.location, (access) =>
+    extractContents(access, { snapshot, paths: pathsOf(selection), patterns }, (piece) => context.output.bytes(piece)),
   )
 }
 

@@ -1,6 +1,6 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { type CairnError, isCairnError } from '../base/errors.ts'
-import { WorkerPool } from '../platform/worker-pool.ts'
+import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
 import { type PackVerdict, getOrError, readIndexedPack } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { VerifyInit, VerifyJob } from './check-worker.ts'
@@ -23,7 +23,7 @@ export interface ReadPacksOptions extends AbortOptions {
  */
 export async function readPacks(packs: readonly SurveyedPack[], options: ReadPacksOptions): Promise<number> {
   await using pool = new WorkerPool<VerifyJob, PackVerdict>({
-    url: workerUrl(),
+    url: workerUrl(import.meta.url, 'check-worker'),
     count: Math.max(1, Math.min(options.workers, packs.length)),
     init: { keys: options.repository.keys } satisfies VerifyInit,
   })
@@ -139,10 +139,4 @@ class PackReading {
       currentPath: '',
     })
   }
-}
-
-/** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */
-function workerUrl(): URL {
-  const self = import.meta.url
-  return new URL(`./check-worker${self.slice(self.lastIndexOf('.'))}`, self)
 }

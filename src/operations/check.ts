@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts'
 import { type CheckCounts, type DataSubset, check } from '../maintenance/check.ts'
 import type { CheckError, CheckNote, CheckProgress } from '../maintenance/findings.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { Throttle } from './throttle.ts'
 
 export type { CheckError, DataSubset }
 
@@ -27,9 +28,6 @@ export interface CheckResult extends CheckCounts {
   readonly durationMs: number
 }
 
-/** Time between two progress events. */
-const PROGRESS_MS = 100
-
 /**
  * Proves that a repository is sound, or finds what is not: the config and the key open, index, packs and commits are there and
  * whole, trees can be read, and all they refer to is known; with `readData` also that every byte is as it was written. Other
@@ -41,7 +39,7 @@ export async function checkRepository(access: RepositoryAccess, options: CheckOp
   const clock = access.clock ?? systemClock
   const { onEvent, snapshot, readData, scope, workers = os.availableParallelism() } = options
   const startedAtMs = clock.now()
-  let lastProgressMs = 0
+  const throttle = new Throttle(clock)
   return withRepository(access, async (repository) => {
     const counts = await check({
       repository,
@@ -54,11 +52,7 @@ export async function checkRepository(access: RepositoryAccess, options: CheckOp
         error: (error) => onEvent?.({ type: 'error', ...error }),
         note: (note) => onEvent?.({ type: 'note', ...note }),
         progress(progress) {
-          const now = clock.now()
-          // Either way round: a clock may jump back.
-          if (Math.abs(now - lastProgressMs) < PROGRESS_MS) return
-          lastProgressMs = now
-          onEvent?.({ type: 'progress', ...progress })
+          if (throttle.isDue()) onEvent?.({ type: 'progress', ...progress })
         },
       },
     })

@@ -1,10 +1,9 @@
+import type { Clock } from '../base/clock.ts'
 import type { ArchiveObserver, EntryStatus } from '../archiver/archiver.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { SourceEntry, SourceIssue, SourceTotals, WalkObserver } from '../sources/source.ts'
 import type { CreateEvent } from './create.ts'
-
-/** Time between two progress events. */
-const PROGRESS_MS = 100
+import { Throttle } from './throttle.ts'
 
 export interface CounterOptions {
   readonly listEntries?: boolean | undefined
@@ -14,8 +13,7 @@ export interface CounterOptions {
 /** Counts what walk and archiver report, and passes it on. */
 export class CreateCounter implements ArchiveObserver, WalkObserver {
   readonly #options: CounterOptions
-  readonly #clock: { now(): number }
-  #lastProgressMs = 0
+  readonly #throttle: Throttle
   /** What the run will about come to. */
   totals: SourceTotals | undefined
   issues = 0
@@ -32,9 +30,9 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
   #bytesAhead = 0
   readonly #partlyRead = new Map<string, number>()
 
-  constructor(options: CounterOptions, clock: { now(): number }) {
+  constructor(options: CounterOptions, clock: Clock) {
     this.#options = options
-    this.#clock = clock
+    this.#throttle = new Throttle(clock)
   }
 
   stats(): Pick<
@@ -86,10 +84,7 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
 
   #progress(currentPath: string): void {
     const { onEvent } = this.#options
-    const now = this.#clock.now()
-    // Either way round: a clock may jump back.
-    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
-    this.#lastProgressMs = now
+    if (!onEvent || !this.#throttle.isDue()) return
     onEvent({
       type: 'progress',
       filesDone: this.#filesNew + this.#filesChanged + this.#filesUnmodified,

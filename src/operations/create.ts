@@ -226,7 +226,7 @@ class CreateRun {
       startedAtMs,
       workers: options.workers ?? os.availableParallelism(),
       isCheckpointDue: () => this.#isCheckpointDue(),
-      checkpoint: (so) => this.#checkpoint(so),
+      checkpoint: (archived) => this.#checkpoint(archived),
       observer: counter,
       signal: access.signal,
     })
@@ -297,10 +297,19 @@ class CreateRun {
 
   /** Checkpoints of runs that were interrupted: this snapshot has all that they were kept for. */
   async #forgetCheckpoints(snapshots: readonly Snapshot[]): Promise<void> {
-    const { repository, source } = this.#run
-    for (const snapshot of snapshots) {
-      const isOurs = snapshot.checkpoint && findParent([snapshot], hostName(), source.paths) !== undefined
-      if (isOurs) await repository.forget(snapshot.id)
+    const { repository, source, counter } = this.#run
+    const ours = snapshots.filter(
+      (snapshot) => snapshot.checkpoint && findParent([snapshot], hostName(), source.paths) !== undefined,
+    )
+    try {
+      for (const { id } of ours) await repository.forget(id)
+    } catch (error) {
+      // The snapshot is committed, whatever happens to these.
+      if (!isCairnError(error)) throw error
+      counter.warning(
+        `Checkpoints of an interrupted run are left, the next run tries again: ${error.message}`,
+        error.code,
+      )
     }
   }
 }

@@ -1,6 +1,6 @@
 import os from 'node:os'
 import path from 'node:path'
-import { systemClock } from '../base/clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { CairnError } from '../base/errors.ts'
 import type { Repository } from '../repository/repository.ts'
 import { CONFLICTS, type Conflict } from '../restorer/conflict.ts'
@@ -10,6 +10,7 @@ import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { Throttle } from './throttle.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
 
 export { CONFLICTS }
@@ -156,15 +157,11 @@ async function openSnapshot(access: RepositoryAccess, repository: Repository, na
   return findSnapshot(await loadSnapshots(repository, access), name)
 }
 
-/** Time between two progress events. */
-const PROGRESS_MS = 100
-
 /** Counts what the restorer reports, and passes it on. */
 class Counter implements RestoreObserver {
   readonly #options: ExtractOptions
   readonly #totals: Snapshot['stats'] | undefined
-  readonly #clock: { now(): number }
-  #lastProgressMs = 0
+  readonly #throttle: Throttle
   #files = 0
   #directories = 0
   #otherEntries = 0
@@ -176,10 +173,10 @@ class Counter implements RestoreObserver {
   #issues = 0
   readonly #damaged: string[] = []
 
-  constructor(options: ExtractOptions, totals: Snapshot['stats'] | undefined, clock: { now(): number }) {
+  constructor(options: ExtractOptions, totals: Snapshot['stats'] | undefined, clock: Clock) {
     this.#options = options
     this.#totals = totals
-    this.#clock = clock
+    this.#throttle = new Throttle(clock)
   }
 
   totals(): Omit<ExtractResult, 'snapshot' | 'durationMs'> {
@@ -212,10 +209,7 @@ class Counter implements RestoreObserver {
 
   #progress(currentPath: string): void {
     const { onEvent } = this.#options
-    const now = this.#clock.now()
-    // Either way round: a clock may jump back.
-    if (!onEvent || Math.abs(now - this.#lastProgressMs) < PROGRESS_MS) return
-    this.#lastProgressMs = now
+    if (!onEvent || !this.#throttle.isDue()) return
     const totals = this.#totals
     onEvent({
       type: 'progress',

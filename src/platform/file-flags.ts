@@ -72,7 +72,7 @@ export function setFileFlags(target: string | number, flags: number): void {
   withShortPath(target, (shortPath) => {
     const stats = lstatSync(shortPath)
     // Opening a device or a FIFO can have effects of its own.
-    if (!stats.isFile() && !stats.isDirectory()) throw systemError(ENOTSUP, 'ioctl', target)
+    if (!stats.isFile() && !stats.isDirectory()) throw systemError('ENOTSUP', 'ioctl', target)
     const fd = openSync(shortPath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     try {
       setOpenFileFlags(fd, flags, target)
@@ -84,7 +84,7 @@ export function setFileFlags(target: string | number, flags: number): void {
 
 function setOpenFileFlags(fd: number, flags: number, path?: string): void {
   const native = getLibc()
-  if (!native) throw systemError(ENOTSUP, 'ioctl', path)
+  if (!native) throw systemError('ENOTSUP', 'ioctl', path)
   const control = (request: number): void => {
     if (native.ioctl(fd, request, inodeFlags) === 0) return
     const errno = native.errno()

@@ -1,5 +1,4 @@
 import { closeSync, constants as fsConstants, lstatSync, openSync, statfsSync } from 'node:fs'
-import { constants } from 'node:os'
 import { posix } from 'node:path'
 import { withShortPath } from './long-path.ts'
 import { checked, getLibc } from './native.ts'
@@ -81,7 +80,7 @@ export function fileSystemKind(path: string): FileSystemKind {
  */
 export function syncFileSystem(path: string): void {
   const native = getLibc()
-  if (!native) throw systemError(constants.errno.ENOTSUP, 'syncfs', path)
+  if (!native) throw systemError('ENOTSUP', 'syncfs', path)
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fsConstants
   const fd = withShortPath(path, (shortPath) => openSync(shortPath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK))
   try {

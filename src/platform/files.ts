@@ -27,13 +27,12 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
+import { type FileType, fileTypeOf } from './file-type.ts'
 import { getSystemErrorMessage } from 'node:util'
 import { errnoOf } from '../base/errors.ts'
 import { fromRawName, sortRawNames, toSystemPath } from '../base/raw-name.ts'
 import { withShortPath } from './long-path.ts'
 import { setModeByPath } from './native.ts'
-
-export type FileType = 'file' | 'dir' | 'symlink' | 'fifo' | 'socket' | 'chardev' | 'blockdev'
 
 /** What the system knows about a file, as a plain record. */
 export interface FileStat {
@@ -54,23 +53,6 @@ export interface FileStat {
   /** Allocated blocks of 512 bytes; fewer than the size needs means holes or compression. */
   readonly blocks: number
 }
-
-// S_IFMT >> 12, the same numbers on every Unix.
-const FILE_TYPES: readonly (FileType | undefined)[] = [
-  undefined,
-  'fifo',
-  'chardev',
-  undefined,
-  'dir',
-  undefined,
-  'blockdev',
-  undefined,
-  'file',
-  undefined,
-  'symlink',
-  undefined,
-  'socket',
-]
 
 const BIGINT = { bigint: true } as const
 const BIGINT_IF_PRESENT = { bigint: true, throwIfNoEntry: false } as const
@@ -99,7 +81,7 @@ export function statOpenFile(fd: number): FileStat {
 function toFileStat(stats: BigIntStats): FileStat {
   const mode = Number(stats.mode)
   return {
-    type: FILE_TYPES[mode >> 12] ?? 'file',
+    type: fileTypeOf(mode >> 12) ?? 'file',
     mode: mode & 0o7777,
     uid: Number(stats.uid),
     gid: Number(stats.gid),

@@ -1,5 +1,4 @@
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
-import { constants as osConstants } from 'node:os'
 import { toRawName, toSystemPath } from '../base/raw-name.ts'
 import { isSystemError, systemError } from './system-error.ts'
 
@@ -10,7 +9,7 @@ const SURELY_SHORT = Math.floor((PATH_BYTES - 1) / 3)
 /** How far one step goes; leaves room for `/proc/self/fd/<number>/` in front. */
 const STEP_BYTES = 4000
 /** linux/fcntl.h; Node does not export it. The number is the same on every architecture that Node runs on. */
-const O_PATH = 0o10000000
+export const O_PATH = 0o10000000
 const SLASH = 0x2f
 
 let procMounted: boolean | undefined
@@ -38,7 +37,7 @@ function withLongPath<T>(path: string, action: (shortPath: Buffer) => T): T {
     while (base.length + rest.length >= PATH_BYTES) {
       const end = rest.lastIndexOf(SLASH, STEP_BYTES)
       // A name this long fits nowhere; let the kernel say so.
-      if (end <= 0) throw systemError(osConstants.errno.ENAMETOOLONG, 'open', path)
+      if (end <= 0) throw systemError('ENAMETOOLONG', 'open', path)
       const next = openSync(joined(base, rest.subarray(0, end)), O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)
       if (fd !== undefined) closeSync(fd)
       fd = next

@@ -1,6 +1,5 @@
 import { chmodSync, futimesSync, lstatSync, lutimesSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { constants } from 'node:os'
 import { PATH_BYTES, withShortPath } from './long-path.ts'
 import { systemError } from './system-error.ts'
 import { withoutTermination } from './termination-guard.ts'
@@ -90,7 +89,7 @@ export function setModeByPath(path: string, mode: number): void {
   const native = getLibc()
   withShortPath(path, (shortPath) => {
     if (!native) {
-      if (lstatSync(shortPath).isSymbolicLink()) throw systemError(constants.errno.ENOTSUP, 'fchmodat', path)
+      if (lstatSync(shortPath).isSymbolicLink()) throw systemError('ENOTSUP', 'fchmodat', path)
       return chmodSync(shortPath, mode)
     }
     // The C library does it with O_PATH and /proc where the kernel is older than 6.6.
@@ -153,9 +152,9 @@ function loadLibc(): Libc {
  * @param path the real path, which an error names
  */
 export function toPathBytes(shortPath: string | Buffer, syscall: string, path: string): Buffer {
-  if (shortPath.includes('\0')) throw systemError(constants.errno.EINVAL, syscall, path)
+  if (shortPath.includes('\0')) throw systemError('EINVAL', syscall, path)
   const length = typeof shortPath === 'string' ? pathBuffer.write(shortPath) : shortPath.copy(pathBuffer)
-  if (length >= PATH_BYTES) throw systemError(constants.errno.ENAMETOOLONG, syscall, path)
+  if (length >= PATH_BYTES) throw systemError('ENAMETOOLONG', syscall, path)
   pathBuffer[length] = 0
   return pathBuffer
 }

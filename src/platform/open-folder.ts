@@ -1,10 +1,8 @@
 import { closeSync, constants, lstatSync, openSync, readFileSync, statSync } from 'node:fs'
-import { constants as osConstants } from 'node:os'
 import { toSystemPath } from '../base/raw-name.ts'
+import { O_PATH } from './long-path.ts'
 import { systemError } from './system-error.ts'
 
-/** linux/fcntl.h; Node does not export it. The number is the same on every architecture that Node runs on. */
-const O_PATH = 0o10000000
 /** Directories kept open at most; of deeper chains, every second one is closed and opened again when it is needed. */
 const MAX_OPEN = 96
 /** The deepest ones stay open: the next step goes up or down from there. */
@@ -46,7 +44,7 @@ export class OpenFolders {
   /** Opens the root itself, in whose path symlinks are followed. Throws the system error when it is no directory. */
   static open(path: string): OpenFolders {
     const systemPath = toSystemPath(path)
-    if (!statSync(systemPath).isDirectory()) throw systemError(osConstants.errno.ENOTDIR, 'open', path)
+    if (!statSync(systemPath).isDirectory()) throw systemError('ENOTDIR', 'open', path)
     if (process.platform !== 'linux') return new OpenFolders(path)
     const fd = openSync(systemPath, O_PATH | constants.O_DIRECTORY)
     if (isThere(`${PROC}${fd}/.`)) return new OpenFolders(`${PROC}${fd}`, fd)
@@ -122,7 +120,7 @@ export class OpenFolders {
   #openLevel(at: string): number | undefined {
     const systemPath = toSystemPath(at)
     if (!this.#viaProc) {
-      if (!lstatSync(systemPath).isDirectory()) throw systemError(osConstants.errno.ENOTDIR, 'open', at)
+      if (!lstatSync(systemPath).isDirectory()) throw systemError('ENOTDIR', 'open', at)
       return undefined
     }
     const fd = openSync(systemPath, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW)

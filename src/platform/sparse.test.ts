@@ -5,7 +5,8 @@ import { describe, it } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { closeFile } from './files.ts'
-import { type Hole, findHoles } from './sparse.ts'
+import type { Hole } from '../base/hole.ts'
+import { findHoles } from './sparse.ts'
 import {
   SKIP_UNLESS_LINUX,
   SKIP_UNLESS_ROOT,

@@ -1,11 +1,6 @@
 import { constants } from 'node:os'
+import type { Hole } from '../base/hole.ts'
 import { type Libc, getLibc } from './native.ts'
-
-/** Bytes of a file that were never written and read as zeros. */
-export interface Hole {
-  readonly offset: number
-  readonly length: number
-}
 
 export interface FindHolesOptions {
   /** How many holes to keep at most, 65,536 unless told. Of more, the largest are kept: the others take space when restored. */

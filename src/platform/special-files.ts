@@ -1,5 +1,4 @@
 import { constants as fsConstants } from 'node:fs'
-import { constants } from 'node:os'
 import { withShortPath } from './long-path.ts'
 import { AT_FDCWD, checked, getLibc, toPathBytes } from './native.ts'
 import { systemError } from './system-error.ts'
@@ -27,10 +26,10 @@ const MAX_MINOR = 0xf_ffff
  */
 export function makeSpecialFile(path: string, type: SpecialFileType, mode: number, device: DeviceNumbers): void {
   const native = getLibc()
-  if (!native) throw systemError(constants.errno.ENOTSUP, 'mknodat', path)
+  if (!native) throw systemError('ENOTSUP', 'mknodat', path)
   const { major, minor } = type === 'fifo' ? { major: 0, minor: 0 } : device
   if (!(major >= 0 && major <= MAX_MAJOR && minor >= 0 && minor <= MAX_MINOR)) {
-    throw systemError(constants.errno.EINVAL, 'mknodat', path)
+    throw systemError('EINVAL', 'mknodat', path)
   }
   // new_encode_dev in linux/kdev_t.h
   const encoded = ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0

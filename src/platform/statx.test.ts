@@ -21,7 +21,8 @@ import { openDirectory } from './directory-handle.ts'
 import { FILE_FLAGS, setFileFlags } from './file-flags.ts'
 import { nativeTimes, setTimes } from './native.ts'
 import { deviceNumbers, makeSpecialFile } from './special-files.ts'
-import { EntryStat, REGULAR_FILE } from './statx.ts'
+import { FILE_TYPE_CODES } from './file-type.ts'
+import { EntryStat } from './statx.ts'
 import { LATIN1_NAME, newDirectory, newFileSystem, runScript, SKIP_UNLESS_LINUX, SKIP_UNLESS_ROOT } from './testing.ts'
 
 const SECOND = 1_000_000_000n
@@ -89,7 +90,7 @@ function expectLikeNode(folder: string, name: string): void {
   } finally {
     closeSync(directory)
   }
-  if (stat.typeCode !== REGULAR_FILE && stat.typeCode !== 4) return
+  if (stat.typeCode !== FILE_TYPE_CODES.file && stat.typeCode !== FILE_TYPE_CODES.dir) return
   const fd = openSync(toSystemPath(path), 'r')
   try {
     stat.readOpen(fd)

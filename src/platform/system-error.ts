@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 
 /** An error as Node makes it for its own system calls: `errno` negative, `code`, `syscall`, and `path` and `dest` where there are any. */
@@ -9,8 +10,19 @@ export interface SystemError extends Error {
   readonly dest?: string
 }
 
-/** Makes the error of a system call that was not made by Node. `errno` is positive, as in errno.h; paths are raw-name text. */
-export function systemError(errno: number, syscall: string, path?: string, dest?: string): SystemError {
+/**
+ * Makes the error of a system call that was not made by Node.
+ *
+ * @param error its name, or its positive number as in errno.h
+ * @param path and `dest` are raw-name text
+ */
+export function systemError(
+  error: keyof typeof constants.errno | number,
+  syscall: string,
+  path?: string,
+  dest?: string,
+): SystemError {
+  const errno = typeof error === 'number' ? error : constants.errno[error]
   const code = getSystemErrorName(-errno)
   const paths = `${path === undefined ? '' : ` '${path}'`}${dest === undefined ? '' : ` -> '${dest}'`}`
   return Object.assign(new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${syscall}${paths}`), {

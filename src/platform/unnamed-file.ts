@@ -1,5 +1,4 @@
 import { constants as fsConstants, openSync } from 'node:fs'
-import { constants } from 'node:os'
 import { withShortPath } from './long-path.ts'
 import { AT_FDCWD, checked, getLibc, toPathBytes } from './native.ts'
 import { systemError } from './system-error.ts'
@@ -17,7 +16,7 @@ const AT_SYMLINK_FOLLOW = 0x400
  * a temporary name and renamed, 23 unnamed; with two threads in one folder 13, 23, 16; on tmpfs 7, 11, 12.
  */
 export function createUnnamedFile(folder: string, mode: number): number {
-  if (process.platform !== 'linux') throw systemError(constants.errno.ENOTSUP, 'open', folder)
+  if (process.platform !== 'linux') throw systemError('ENOTSUP', 'open', folder)
   const flags = TMPFILE_BIT | fsConstants.O_DIRECTORY | fsConstants.O_NOFOLLOW | fsConstants.O_RDWR
   return withShortPath(folder, (shortPath) => openSync(shortPath, flags, mode))
 }
@@ -28,7 +27,7 @@ export function createUnnamedFile(folder: string, mode: number): number {
  */
 export function nameFile(fd: number, path: string): void {
   const native = getLibc()
-  if (!native) throw systemError(constants.errno.ENOTSUP, 'linkat', path)
+  if (!native) throw systemError('ENOTSUP', 'linkat', path)
   const from = Buffer.from(`/proc/self/fd/${fd}\0`)
   withShortPath(path, (shortPath) => {
     const to = toPathBytes(shortPath, 'linkat', path)

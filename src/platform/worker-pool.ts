@@ -66,6 +66,11 @@ type FromWorker<Result, Request> =
  * Nothing waits for a thread to start: a job posted earlier waits in its queue. The threads keep the process alive only
  * while a job runs.
  */
+/** The file of a worker beside the module that asks, with the same extension: `.ts` in a checkout, `.js` when compiled. */
+export function workerUrl(moduleUrl: string, name = 'worker'): URL {
+  return new URL(`./${name}${moduleUrl.slice(moduleUrl.lastIndexOf('.'))}`, moduleUrl)
+}
+
 export class WorkerPool<Job, Result, Request = never, Reply = never> {
   readonly #options: WorkerPoolOptions<Request, Reply>
   readonly #slots: Slot<Result>[]

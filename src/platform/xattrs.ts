@@ -12,7 +12,14 @@ export interface Xattr {
   readonly value: Buffer
 }
 
-const { ENODATA, ENOSYS, ENOTSUP, ERANGE, EINVAL } = constants.errno
+const { ENODATA, ENOSYS, ENOTSUP, ERANGE } = constants.errno
+
+const ACLS = new Set(['system.posix_acl_access', 'system.posix_acl_default', 'system.nfs4_acl', 'system.richacl'])
+
+/** Whether the extended attribute of this name is an access control list. */
+export function isAcl(name: string): boolean {
+  return ACLS.has(name)
+}
 
 /** linux/limits.h: XATTR_LIST_MAX and XATTR_SIZE_MAX. The kernel never gives more, so nothing can need more room than this. */
 const MAX_BYTES = 65_536
@@ -118,8 +125,8 @@ function change(what: string, target: string | number, name: string, calls: Chan
   const syscall = typeof target === 'string' ? `l${what}` : `f${what}`
   const path = typeof target === 'string' ? target : undefined
   const native = getLibc()
-  if (!native) throw systemError(ENOTSUP, syscall, path)
-  if (name.includes('\0')) throw systemError(EINVAL, syscall, path)
+  if (!native) throw systemError('ENOTSUP', syscall, path)
+  if (name.includes('\0')) throw systemError('EINVAL', syscall, path)
   const nameBytes = toRawName(`${name}\0`)
   if (typeof target === 'number') return void checked(native, calls.byDescriptor(native, target, nameBytes), syscall)
   withShortPath(target, (shortPath) => {

@@ -111,17 +111,17 @@ export class RestoreContext {
     }
     const code = errnoOf(error)
     if (code === undefined) throw error
-    this.refused(path, describeSystemError(error), code)
+    this.refused(path, describeSystemError(error), code, error)
   }
 
   /** Like `failed`, for a system error that comes from another thread. */
-  refused(path: string, message: string, code: string): void {
+  refused(path: string, message: string, code: string, cause?: unknown): void {
     if (isFatal(code)) {
       const hint = code === 'EIO' ? 'check the disk' : 'free some space or choose another target'
       throw new CairnError(
         'TARGET_FAILED',
         `Cannot restore ${toPrintable(path)}: ${message}; ${hint}, then run again`,
-        { details: { code } },
+        { cause, details: { code } },
       )
     }
     this.issue(path, message, code)

@@ -13,7 +13,7 @@ import {
 import type { OpenFolders } from '../platform/open-folder.ts'
 import { systemError } from '../platform/system-error.ts'
 import { type SegmentReader, chunkAt } from '../repository/segment-reader.ts'
-import { extents } from './extents.ts'
+import { extents } from '../snapshot/hole-table.ts'
 import { Losses } from './losses.ts'
 import { type Rights, creationMode, setFlags, setMetadata } from './metadata.ts'
 import { discard, place } from './placing.ts'
@@ -194,7 +194,5 @@ export function openShared(path: string, { inode, device }: Pick<SharedFile, 'in
   const found = statOpenFile(fd)
   if (found.inode === inode && found.device === device) return fd
   closeFile(fd)
-  throw systemError(ESTALE, 'open', path)
+  throw systemError('ESTALE', 'open', path)
 }
-
-const ESTALE = 116

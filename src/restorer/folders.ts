@@ -12,13 +12,13 @@ import {
 } from '../platform/files.ts'
 import type { OpenFolders } from '../platform/open-folder.ts'
 import { readFileFlags, setFileFlags } from '../platform/file-flags.ts'
-import { readXattrs, removeXattr } from '../platform/xattrs.ts'
+import { isAcl, readXattrs, removeXattr } from '../platform/xattrs.ts'
 import { systemError } from '../platform/system-error.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { decide } from './conflict.ts'
 import type { RestoreContext } from './context.ts'
 import type { LossKind } from './losses.ts'
-import { type Metadata, isAcl, setFlags, setMetadata } from './metadata.ts'
+import { type Metadata, setFlags, setMetadata } from './metadata.ts'
 import { removeLeftover } from './leftovers.ts'
 import { makeAccessible, removeTree } from './remove-tree.ts'
 
@@ -121,7 +121,7 @@ export class Folders {
     let found = parent.state === 'found' && parent.names.has(name) ? findFile(at) : undefined
     if (found && found.type !== 'dir' && node) {
       const decision = decide(settings.conflict, node, found)
-      if (decision === 'refuse') throw systemError(EEXIST, 'mkdir', at)
+      if (decision === 'refuse') throw systemError('EEXIST', 'mkdir', at)
       if (decision === 'keep') {
         this.#context.done(path, node, 'kept')
         return 'failed'
@@ -199,7 +199,7 @@ export class Folders {
     const { uid, mode, type } = statFile(`${here}/.`)
     // Somebody may have put a directory of his own in its place.
     if (type === 'dir' && uid === this.#context.rights.uid && (mode & 0o77) === 0) return here
-    throw systemError(ESTALE, 'open', folder.place)
+    throw systemError('ESTALE', 'open', folder.place)
   }
 
   /** Something below the folder is done; with the last of it, so is the folder. */
@@ -222,7 +222,7 @@ export class Folders {
 
   #requireSame(here: string, { identity, place }: Folder): void {
     const { inode, device } = statFile(`${here}/.`)
-    if (inode !== identity?.inode || device !== identity.device) throw systemError(ESTALE, 'open', place)
+    if (inode !== identity?.inode || device !== identity.device) throw systemError('ESTALE', 'open', place)
   }
 
   /** By way of the directory above, where that is this run's own: it need not be opened for that. */
@@ -292,6 +292,3 @@ export function placeIn({ place }: Pick<Folder, 'place'>, name: string): string 
 export function pathIn({ path }: Folder, name: string): string {
   return path === '' ? name : `${path}/${name}`
 }
-
-const EEXIST = 17
-const ESTALE = 116

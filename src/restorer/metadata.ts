@@ -3,7 +3,7 @@ import { errnoOf } from '../base/errors.ts'
 import { readFileFlags, setFileFlags } from '../platform/file-flags.ts'
 import { type FileStat, setMode, setOwner } from '../platform/files.ts'
 import { setOpenFileTimes, setTimes } from '../platform/native.ts'
-import { readXattrs, removeXattr, setXattr } from '../platform/xattrs.ts'
+import { isAcl, readXattrs, removeXattr, setXattr } from '../platform/xattrs.ts'
 import type { NodeXattr } from '../snapshot/attachment.ts'
 import type { LossKind } from './losses.ts'
 
@@ -127,13 +127,8 @@ function setOwners(
 
 const NOT_PERMITTED = Object.assign(new Error('operation not permitted'), { code: 'EPERM' })
 
-const ACLS = new Set(['system.posix_acl_access', 'system.posix_acl_default', 'system.nfs4_acl', 'system.richacl'])
 /** Labels that the system gives by itself: that a snapshot has none says nothing about this system. */
 const LABELS = new Set(['security.selinux', 'security.SMACK64', 'security.apparmor', 'security.ima', 'security.evm'])
-
-export function isAcl(name: string): boolean {
-  return ACLS.has(name)
-}
 
 function kindOf(name: string): LossKind {
   return isAcl(name) ? 'acl' : 'xattr'

@@ -5,7 +5,7 @@ import { decodeHoles, decodeXattrs, type NodeXattr, readAttachment } from '../sn
 import { type ChunkRef, readContent, readInlineContent } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import type { RestoreContext } from './context.ts'
-import { type HoleTable, holeBytes, toHoleTable } from './extents.ts'
+import { type HoleTable, holeBytes, toHoleTable } from '../snapshot/hole-table.ts'
 import type { Metadata } from './metadata.ts'
 
 /** Reads what nodes say of the entry, as far as it has to be looked up or lies in chunks of its own. */

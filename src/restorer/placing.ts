@@ -17,13 +17,12 @@ export function place(temp: string, path: string, placement: Placement): void {
   } catch (error) {
     if (!NO_HARD_LINKS.has(errnoOf(error) ?? '')) throw error
     // The best that file systems without hard links (FAT) can do.
-    if (findFile(path)) throw systemError(EEXIST, 'rename', path)
+    if (findFile(path)) throw systemError('EEXIST', 'rename', path)
     return renameFile(temp, path)
   }
   removeFile(temp)
 }
 
-const EEXIST = 17
 const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
 
 /** Removes a temporary file that is of no use any more; that it cannot be removed is not worth an error of its own. */

@@ -1,6 +1,6 @@
 /** What the restorer's main thread and its worker threads say to each other. */
 import type { RepositoryKeys } from '../repository/keys.ts'
-import type { HoleTable } from './extents.ts'
+import type { HoleTable } from '../snapshot/hole-table.ts'
 import type { Loss } from './losses.ts'
 import type { Metadata, Rights } from './metadata.ts'
 

@@ -1,4 +1,5 @@
-import { type FileType, findFile, listDirectory, removeDirectory, removeFile, setMode } from '../platform/files.ts'
+import type { FileType } from '../platform/file-type.ts'
+import { findFile, listDirectory, removeDirectory, removeFile, setMode } from '../platform/files.ts'
 import type { OpenFolders } from '../platform/open-folder.ts'
 import { systemError } from '../platform/system-error.ts'
 
@@ -56,7 +57,7 @@ function emptyFolder(
   const mount = folders.mount()
   if (!options.dryRun) makeAccessible(`${above}/${place.slice(place.lastIndexOf('/') + 1)}`)
   const here = folders.enter(place)
-  if (folders.mount() !== mount) throw systemError(EBUSY, 'rmdir', path)
+  if (folders.mount() !== mount) throw systemError('EBUSY', 'rmdir', path)
   let isEmpty = true
   for (const name of listDirectory(`${here}/.`))
     if (!removeTree(folders, place, name, `${path}/${name}`, options)) isEmpty = false
@@ -72,5 +73,3 @@ export function makeAccessible(path: string): number | undefined {
   setMode(path, stat.mode | 0o700)
   return stat.mode
 }
-
-const EBUSY = 16

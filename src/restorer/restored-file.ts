@@ -1,6 +1,6 @@
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import type { RestoreAction } from './context.ts'
-import type { HoleTable } from './extents.ts'
+import type { HoleTable } from '../snapshot/hole-table.ts'
 import type { Folder } from './folders.ts'
 import type { Metadata } from './metadata.ts'
 import type { PlannedFile } from './plan.ts'

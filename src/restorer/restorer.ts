@@ -17,7 +17,7 @@ import { toPrintable } from '../base/raw-name.ts'
 import { describeSystemError, findFile, makeDirectory } from '../platform/files.ts'
 import { nativeProblem } from '../platform/native.ts'
 import { OpenFolders } from '../platform/open-folder.ts'
-import { WorkerPool } from '../platform/worker-pool.ts'
+import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
 import { type TreeNode } from '../snapshot/tree-node.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { RestoreContext, type RestoreSettings } from './context.ts'
@@ -47,7 +47,7 @@ export interface RestoreOptions extends RestoreSettings {
 export async function restore(options: RestoreOptions): Promise<void> {
   const rights = currentRights(options)
   await using pool = new WorkerPool<WorkerJob, WorkerResult>({
-    url: workerUrl(),
+    url: workerUrl(import.meta.url),
     count: options.workers,
     init: { keys: options.repository.keys, rights } satisfies RestoreInit,
   })
@@ -118,10 +118,4 @@ function failIfDifferent(differing: readonly string[], target: string): void {
     `Cannot trust what was restored into ${toPrintable(target)}: ${differing.length} ${differing.length === 1 ? 'file reads' : 'files read'} back differently, the first is ${toPrintable(first)}; check the disk`,
     { details: { paths: differing.slice(0, 100) } },
   )
-}
-
-/** The worker's file beside this one, with the same extension: `.ts` in a checkout, `.js` when compiled. */
-function workerUrl(): URL {
-  const self = import.meta.url
-  return new URL(`./worker${self.slice(self.lastIndexOf('.'))}`, self)
 }

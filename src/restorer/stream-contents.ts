@@ -3,10 +3,10 @@ import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import type { Repository } from '../repository/repository.ts'
-import type { Hole } from '../snapshot/attachment.ts'
+import type { Hole } from '../base/hole.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { type Selected, walkTree } from '../snapshot/tree-walk.ts'
-import { type HoleTable, toHoles } from './extents.ts'
+import { type HoleTable, toHoles } from '../snapshot/hole-table.ts'
 import { type ContentSource, eachRef, holesOf } from './nodes.ts'
 
 export interface StreamOptions extends AbortOptions {

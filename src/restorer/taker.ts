@@ -132,7 +132,7 @@ export class Taker {
     const at = isThere ? `${folders?.enter(folder.place)}/${node.name}` : ''
     const found = isThere ? findFile(at) : undefined
     const decision = decide(conflict, node, found)
-    if (decision === 'refuse') throw systemError(EEXIST, 'open', at)
+    if (decision === 'refuse') throw systemError('EEXIST', 'open', at)
     if (decision === 'keep') {
       this.#context.done(path, node, 'kept')
       return undefined
@@ -153,7 +153,7 @@ export class Taker {
         ? removeTree(folders, folder.place, name, path, this.#folders.removal(dryRun))
         : dryRun && listDirectory(`${folders.enter(placeIn(folder, name))}/.`).length === 0
     if (conflict !== 'mirror' && !dryRun) removeDirectory(`${folders.enter(folder.place)}/${name}`)
-    else if (!isGone) throw systemError(ENOTEMPTY, 'rmdir', placeIn(folder, name))
+    else if (!isGone) throw systemError('ENOTEMPTY', 'rmdir', placeIn(folder, name))
   }
 
   async #restore(task: Task): Promise<void> {
@@ -288,7 +288,5 @@ function placeOf({ folder, node }: Pick<Task, 'folder' | 'node'>): LinkTarget {
   return { folder: folder.place, name: node.name }
 }
 
-const EEXIST = 17
-const ENOTEMPTY = 39
 /** A file system without hard links, one that has no room for more of them on a file, or one that ends between the two. */
 const CANNOT_LINK = new Set(['EPERM', 'EMLINK', 'EXDEV', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])

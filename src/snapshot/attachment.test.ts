@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import type { Hole } from '../base/hole.ts'
 import { asChunkId } from '../base/ids.ts'
 import { compareRawNames, fromRawName } from '../base/raw-name.ts'
 import {
-  type Hole,
   contentOfAttachment,
   decodeHoles,
   decodeXattrs,

@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter } from '../base/binary.ts'
+import type { Hole } from '../base/hole.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
 import { type ChunkRef, type LoadChunk, type SaveChunk, encodeContent, readContent } from './content.ts'
 
@@ -74,12 +75,6 @@ export function decodeXattrs(bytes: Uint8Array, what: string): NodeXattr[] {
   const xattrs: NodeXattr[] = []
   while (!reader.done) xattrs.push({ name: fromRawName(reader.bytes()), value: reader.bytes() })
   return xattrs
-}
-
-/** A stretch of a sparse file that has no data: reads as zeros, takes no space. */
-export interface Hole {
-  readonly offset: number
-  readonly length: number
 }
 
 /** Holes, ascending, as an attachment holds them: of each the bytes of data before it, since the last hole, and its length. */

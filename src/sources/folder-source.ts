@@ -12,7 +12,7 @@ import { Scan, scanWorkerUrl } from './folder/scan.ts'
 import type { ScanJob, ScanResult } from './folder/scan-worker.ts'
 import { NOTHING_EXCLUDED, type SelectionOptions } from './folder/selection.ts'
 import { readSourceXattrs } from './source-xattrs.ts'
-import type { Source, SourceCount, SourceEntry, SourceWalk, WalkObserver } from './source.ts'
+import type { Source, SourceCount, SourceEntry, SourceWalk, SourceXattr, WalkObserver } from './source.ts'
 
 export type { SelectionOptions }
 
@@ -67,13 +67,7 @@ function toRoot(given: string, workingFolder: string): WalkRoot {
   try {
     statFile(systemPath)
   } catch (error) {
-    const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR'
-    const hint = missing ? 'check the path' : 'check its permissions'
-    throw new CairnError(
-      'SOURCE_FAILED',
-      `Cannot back up ${toPrintable(given)}: ${describeSystemError(error)}; ${hint}`,
-      { cause: error },
-    )
+    throw toSourceError(given, error)
   }
   const normal = path.normalize(given).replace(/\/+$/, '')
   const relative = normal
@@ -82,6 +76,16 @@ function toRoot(given: string, workingFolder: string): WalkRoot {
       (part, i, parts) => part !== '' && part !== '.' && !(part === '..' && parts.slice(0, i).every((p) => p === '..')),
     )
   return { systemPath, path: relative.join('/') }
+}
+
+function toSourceError(given: string, error: unknown): CairnError {
+  const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR'
+  const hint = missing ? 'check the path' : 'check its permissions'
+  return new CairnError(
+    'SOURCE_FAILED',
+    `Cannot back up ${toPrintable(given)}: ${describeSystemError(error)}; ${hint}`,
+    { cause: error },
+  )
 }
 
 /** Drops roots that lie inside another one, and sorts the rest as a walk of the whole would come across them. */
@@ -235,9 +239,14 @@ function countFolders(roots: readonly WalkRoot[], selection: SelectionOptions): 
 /** The entry of a folder whose content lies at the top: its name means nothing. */
 function rootEntry(systemPath: string, wanted: WantedFields): SourceEntry {
   const stat = new EntryStat()
-  stat.readPath(systemPath)
+  let xattrs: SourceXattr[] | undefined
+  try {
+    stat.readPath(systemPath)
+    xattrs = readSourceXattrs(systemPath)
+  } catch (error) {
+    throw toSourceError(systemPath, error)
+  }
   const batch = new BatchWriter(1)
-  const xattrs = readSourceXattrs(systemPath)
   const folder = { systemPath, path: '', depth: 0 }
   batch.add({ stat, name: 'root', folder, kind: 'local', tentative: false, extras: xattrs && { xattrs } })
   const [entry] = readBatch(batch.take(), wanted)

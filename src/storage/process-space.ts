@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, readlinkSync } from 'node:fs'
-import { hostname } from 'node:os'
+import { processScope } from '../platform/process-scope.ts'
 
 let known: string | undefined
 
@@ -9,17 +8,9 @@ let known: string | undefined
  * that share a repository often share a host name. 8 hex digits.
  */
 export function processSpace(): string {
-  known ??= createHash('sha256')
-    .update([hostname(), ...linuxParts()].join('\n'))
-    .digest('hex')
-    .slice(0, 8)
-  return known
-}
-
-function linuxParts(): string[] {
-  try {
-    return [readFileSync('/proc/sys/kernel/random/boot_id', 'utf8'), readlinkSync('/proc/self/ns/pid')]
-  } catch {
-    return []
+  if (known === undefined) {
+    const { machine, boot, pids } = processScope()
+    known = createHash('sha256').update([machine, boot, pids].join('\n')).digest('hex').slice(0, 8)
   }
+  return known
 }

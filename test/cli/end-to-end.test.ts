@@ -203,6 +203,32 @@ describe('cairn', () => {
     assert.equal(Buffer.from(String(node?.['name_b64']), 'base64').toString('latin1'), 'caf\u00E9')
   })
 
+  it('restores a snapshot though another one is damaged, and says so', () => {
+    succeed(['init', repository, '--encryption', 'none'])
+    succeed(['create', `${repository}::sound`, source])
+    const [sound] = readdirSync(path.join(repository, 'commits'))
+    writeFileSync(path.join(source, 'more'), 'more')
+    succeed(['create', `${repository}::rotten`, source])
+    const rotten = readdirSync(path.join(repository, 'commits')).find((name) => name !== sound) ?? ''
+    const file = path.join(repository, 'commits', rotten)
+    const bytes = readFileSync(file)
+    bytes[60] = (bytes[60] ?? 0) ^ 1
+    chmodSync(file, 0o600)
+    writeFileSync(file, bytes)
+    rmSync(path.join(source, 'more'))
+    for (const [target, options] of [
+      ['a', []],
+      ['b', ['--json']],
+    ] as const) {
+      const { status, stderr } = cairn(['restore', `${repository}::sound`, '-t', target, ...options])
+      assert.equal(status, 65, stderr)
+      assert.ok(stderr.includes(`commits/${rotten}`))
+      assert.deepEqual(treeOf(path.join(home, target, source)), treeOf(source))
+    }
+    const { status, stdout } = cairn(['extract', `${repository}::sound`, '--stdout', path.join(source, 'notes.txt')])
+    assert.deepEqual([status, stdout], [65, 'first line\n'])
+  })
+
   it('restores nothing over files that exist', () => {
     succeed(['init', '-e', 'none', repository])
     succeed(['create', `${repository}::n`, source])

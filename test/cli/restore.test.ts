@@ -87,7 +87,8 @@ describe('extract and restore', () => {
         ['--numeric-ids', '--noxattrs', '--noacls', '--noflags'],
         { numericIds: true, noXattrs: true, noAcls: true, noFlags: true },
       ],
-      [['--no-xattrs', '--sparse'], { noXattrs: true }],
+      [['--no-xattrs', '--sparse'], { noXattrs: true, noAcls: false }],
+      [['--no-acls', '--no-flags'], { noXattrs: false, noAcls: true, noFlags: true }],
       [
         ['-e', 'a', '--pattern', '- b', '--exclude-from', 'c', '--exclude', 'd', '--patterns-from', 'e'],
         {

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import type { AbortOptions } from '../../base/abort.ts'
 import { CairnError, isCairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId } from '../../base/ids.ts'
+import { isAlive } from '../../platform/process-scope.ts'
 import { processSpace } from '../../storage/process-space.ts'
 import type { Storage, StoredObject } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
@@ -97,10 +98,5 @@ export function looksDead(record: SessionRecord | undefined, silentMs: number): 
   if (record?.host !== hostname()) return false
   // Containers that share a host name do not see each other's processes; nor does a machine know those of its last boot.
   if (record.space !== undefined && record.space !== processSpace()) return false
-  try {
-    process.kill(record.pid, 0)
-    return false
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'ESRCH'
-  }
+  return !isAlive(record.pid)
 }

@@ -1,3 +1,4 @@
+import { FILE_TYPE_CODES, fileTypeOf } from '../../platform/file-type.ts'
 import type { FileSystemKind } from '../../platform/file-systems.ts'
 import { groupName, userName } from '../../platform/owners.ts'
 import type { EntryStat } from '../../platform/statx.ts'
@@ -43,15 +44,6 @@ const NUMBERS = 10
 /** Per entry: mtime, ctime, atime, inode. */
 const LONGS = 4
 
-/** Type names by S_IFMT >> 12. */
-const TYPES: Readonly<Record<number, SourceEntry['type']>> = {
-  1: 'fifo',
-  2: 'chardev',
-  4: 'dir',
-  6: 'blockdev',
-  8: 'file',
-  10: 'symlink',
-}
 const KINDS: readonly FileSystemKind[] = ['local', 'network', 'coarse']
 const KIND_BITS = 3
 const TENTATIVE_BIT = 4
@@ -94,7 +86,7 @@ export class BatchWriter {
     const numbers = this.#numbers
     const at = index * NUMBERS
     const type = stat.typeCode
-    const size = type === 8 ? stat.sizeBytes : 0
+    const size = type === FILE_TYPE_CODES.file ? stat.sizeBytes : 0
     // Fewer blocks than the size needs: holes, or compression by the file system.
     const sparse = size > 0 && stat.blocks * 512 < size
     numbers[at] = type
@@ -187,7 +179,7 @@ export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[]
       path: path === '' ? name : `${path}/${name}`,
       name,
       depth,
-      type: TYPES[number(0)] as SourceEntry['type'],
+      type: fileTypeOf(number(0)) as SourceEntry['type'],
       mode: number(1),
       uid,
       gid,
@@ -216,5 +208,6 @@ export function readBatch(batch: EntryBatch, wanted: WantedFields): FoundEntry[]
 
 /** The sizes of the regular files in a batch, for those who only count. */
 export function* fileSizes({ names, numbers }: EntryBatch): Generator<number> {
-  for (let at = 0; at < names.length * NUMBERS; at += NUMBERS) if (numbers[at] === 8) yield numbers[at + 4] as number
+  for (let at = 0; at < names.length * NUMBERS; at += NUMBERS)
+    if (numbers[at] === FILE_TYPE_CODES.file) yield numbers[at + 4] as number
 }

@@ -1,8 +1,9 @@
 import { errnoOf } from '../../base/errors.ts'
 import { handlePath, openDirectory, openDirectoryBelow, pathIn } from '../../platform/directory-handle.ts'
 import { type FileSystemKind, fileSystemKind } from '../../platform/file-systems.ts'
+import { FILE_TYPE_CODES } from '../../platform/file-type.ts'
 import { closeFile, describeSystemError, listDirectory, readLink } from '../../platform/files.ts'
-import { EntryStat, REGULAR_FILE } from '../../platform/statx.ts'
+import { EntryStat } from '../../platform/statx.ts'
 import type { PatternDecision } from '../patterns.ts'
 import { readSourceXattrs } from '../source-xattrs.ts'
 import { type BatchFolder, BatchWriter, type EntryBatch, type NewEntry } from './entry-batch.ts'
@@ -14,13 +15,6 @@ const BATCH_ENTRIES = 512
 const BATCH_MS = 20
 /** Directories kept open at most, the innermost ones; to those above the walk goes back by `..`. */
 const MAX_OPEN = 128
-
-const FIFO = 1
-const CHARACTER_DEVICE = 2
-const DIRECTORY = 4
-const BLOCK_DEVICE = 6
-const SYMLINK = 10
-const SOCKET = 12
 
 /** What a walk starts from: a path of the system, and the one it has in the snapshot (empty: its content lies at the top). */
 export interface WalkRoot {
@@ -159,7 +153,7 @@ export class FolderWalk {
   #take(part: WalkPart, { name, path, systemPath, at }: Place, { included, recurse }: PatternDecision): void {
     const stat = this.#stat
     const type = stat.typeCode
-    const isDirectory = type === DIRECTORY
+    const isDirectory = type === FILE_TYPE_CODES.dir
     const wanted = included
       ? this.#selection.decideFound(part.rules, path, { isDirectory, sizeBytes: stat.sizeBytes, flags: stat.flags })
       : 'below'
@@ -173,14 +167,14 @@ export class FolderWalk {
       const inside = { ...part, folder: { systemPath, path, depth: folder.depth + 1 }, fileSystem }
       if (fileSystem !== part.fileSystem) inside.kind = fileSystemKind(systemPath)
       this.#open(inside, at, entry)
-    } else if (type === SYMLINK) {
+    } else if (type === FILE_TYPE_CODES.symlink) {
       this.#batch.add({ ...entry, extras: { linkTarget: readLink(at) } })
-    } else if (type === CHARACTER_DEVICE || type === BLOCK_DEVICE) {
+    } else if (type === FILE_TYPE_CODES.chardev || type === FILE_TYPE_CODES.blockdev) {
       this.#batch.add({ ...entry, extras: { device: { major: stat.deviceMajor, minor: stat.deviceMinor } } })
-    } else if (type === REGULAR_FILE || type === FIFO) {
+    } else if (type === FILE_TYPE_CODES.file || type === FILE_TYPE_CODES.fifo) {
       this.#batch.add(entry)
     } else {
-      const what = type === SOCKET ? 'sockets' : 'files of this type'
+      const what = type === FILE_TYPE_CODES.socket ? 'sockets' : 'files of this type'
       this.#batch.issue({ path, systemPath, message: `${what} cannot be backed up; it is left out`, code: 'SKIPPED' })
     }
   }

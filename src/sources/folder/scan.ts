@@ -1,4 +1,4 @@
-import { WorkerPool } from '../../platform/worker-pool.ts'
+import { WorkerPool, workerUrl } from '../../platform/worker-pool.ts'
 import type { EntryBatch } from './entry-batch.ts'
 import type { WalkPart, WalkRoot } from './folder-walk.ts'
 import type { ScanJob, ScanResult, StepResult } from './scan-worker.ts'
@@ -114,8 +114,6 @@ export class Scan {
   }
 }
 
-/** The file of the threads, beside this one and with the same extension: `.ts` in a checkout, `.js` when compiled. */
 export function scanWorkerUrl(): URL {
-  const self = import.meta.url
-  return new URL(`./scan-worker${self.slice(self.lastIndexOf('.'))}`, self)
+  return workerUrl(import.meta.url, 'scan-worker')
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf } from '../../base/errors.ts'
+import { isAlive } from '../../platform/process-scope.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -28,14 +28,5 @@ export async function sweepTempFiles(folder: string, owner: string, nowMs: numbe
     }
     const stats = await lstat(path).catch(() => undefined)
     if (stats && nowMs - stats.mtimeMs > DAY_MS) await unlink(path).catch(() => {})
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errnoOf(error) !== 'ESRCH'
   }
 }

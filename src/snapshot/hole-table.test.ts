@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { extents, holeBytes, toHoles, toHoleTable } from './extents.ts'
+import { extents, holeBytes, toHoles, toHoleTable } from './hole-table.ts'
 
 /** Holes of a file as lengths of data and of holes in turn. */
 const anyHoles = fc.array(fc.tuple(fc.nat(20), fc.integer({ min: 1, max: 20 })), { minLength: 1, maxLength: 10 })

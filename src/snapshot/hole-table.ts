@@ -1,7 +1,7 @@
-import type { Hole } from '../snapshot/attachment.ts'
+import type { Hole } from '../base/hole.ts'
 
 /**
- * Holes of a file, ascending, in a form that threads share cheaply: of each its offset, its length, and how many bytes of
+ * Holes of a file, ascending and never adjacent, in a form that threads share cheaply: of each its offset, its length, and how many bytes of
  * content lie before it, which is what the stored content counts.
  */
 export type HoleTable = Float64Array
