@@ -60,6 +60,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./check.ts'),
   },
   {
+    name: 'compact',
+    group: REPOSITORY,
+    summary: 'give back the space of deleted snapshots',
+    load: () => import('./compact.ts'),
+  },
+  {
     name: 'init',
     group: REPOSITORY,
     summary: 'make a new, empty repository',

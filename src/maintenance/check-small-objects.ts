@@ -1,7 +1,14 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
-import { getOrError, hashOfName, readNameClaim, verifyKeySlot, verifySession } from '../repository/low-level.ts'
+import {
+  forgottenKey,
+  getOrError,
+  hashOfName,
+  readNameClaim,
+  verifyKeySlot,
+  verifySession,
+} from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from '../snapshot/snapshot.ts'
 import type { Findings } from './findings.ts'
@@ -14,7 +21,10 @@ export async function readSnapshots(
   options: AbortOptions,
 ): Promise<Snapshot[]> {
   const snapshots: Snapshot[] = []
+  const forgotten = new Set<string>()
+  for await (const { key } of repository.storage.list('forgotten/', options)) forgotten.add(key)
   for (const session of commits) {
+    if (forgotten.has(forgottenKey(session))) continue // deleted: nothing of it needs to be there
     try {
       const snapshot = decodeSnapshot(await repository.loadCommit(session, options))
       if (snapshot) snapshots.push(snapshot)

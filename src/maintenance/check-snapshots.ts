@@ -75,14 +75,15 @@ class SnapshotCheck {
       (snapshot.samples && (await this.#contentProblem(snapshot.samples)))
     this.#done++
     this.#progress('')
+    if (isNone(damage) && detection === undefined) return
     // Of a snapshot that was deleted meanwhile nothing needs to be there.
-    if (this.#options.index.commits.has(snapshot.id)) this.#report(snapshot, damage, detection)
+    if (await this.#options.repository.isForgotten(snapshot.id, this.#options)) return
+    this.#report(snapshot, damage, detection)
   }
 
   /** @param detection why the next backup cannot compare with what is stored for it */
   #report(snapshot: Snapshot, damage: TreeDamage, detection: string | undefined): void {
     const isDamaged = !isNone(damage)
-    if (!isDamaged && detection === undefined) return
     const { files, directories, examples } = damage
     const affected = {
       id: snapshot.id,

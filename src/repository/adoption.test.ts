@@ -14,6 +14,7 @@ import { loadPackTable } from './pack/load-pack-table.ts'
 import { packData, packKey, readPackTable } from './pack/pack-format.ts'
 import type { Repository } from './repository.ts'
 import { HEADER_BYTES, openHeader } from './sealed-object.ts'
+import { putCondemned } from './sessions/condemned.ts'
 import { SILENCE_MS, encodeSession, ownSession } from './sessions/open-session.ts'
 import { type TestRepository, commitChunks, keysOf, newTestRepository, reopen, saveChunks } from './testing.ts'
 import { WriteSession } from './write-session.ts'
@@ -417,13 +418,18 @@ describe('adoption', () => {
     assert.equal((await WriteSession.open(await reopen(subject, subject.inner))).adopted.packs, 3)
   })
 
-  it('takes nothing of a repository in which space is being reclaimed', async () => {
+  it('takes no pack that is about to be deleted, and stops where that cannot be told', async () => {
     const subject = await prepare()
     await dieWithStrays(subject)
     subject.silence()
+    const packs = (await keysOf(subject.inner, 'packs/')).map((key) => key.slice('packs/xx/'.length) as PackId)
+    await putCondemned(subject.inner, subject.repository.keys, packs, {})
+    const session = await WriteSession.open(await reopen(subject, subject.inner))
+    assert.equal(session.adopted.packs, 0)
+    await session.abandon()
     await subject.inner.put('condemned/1', Buffer.from('x'))
     const before = await keysOf(subject.inner)
-    await assert.rejects(WriteSession.open(await reopen(subject, subject.inner)), { code: 'FORMAT_UNSUPPORTED' })
+    await assert.rejects(WriteSession.open(await reopen(subject, subject.inner)), { code: 'DATA_CORRUPT' })
     assert.deepEqual(await keysOf(subject.inner), before)
   })
 

@@ -101,6 +101,23 @@ export class ChunkTable {
     return false
   }
 
+  /** Places of all levels together; `slotOf` is below it. Grows with `reserve`. */
+  get slots(): number {
+    return this.#levels.reduce((sum, level) => sum + level.slots, 0)
+  }
+
+  /** The place of a chunk in this table, a number for those who keep a bit a chunk; -1 when it is not there. */
+  slotOf(bytes: Uint8Array, offset = 0): number {
+    const words = idWords(bytes, offset)
+    let base = 0
+    for (const level of this.#levels) {
+      const at = findSlot(level, words)
+      if (at >= 0) return base + (at - HEADER_WORDS) / SLOT_WORDS
+      base += level.slots
+    }
+    return -1
+  }
+
   /** Where the chunk lies; `undefined` for an unknown id and for one claimed only. */
   find(id: Uint8Array): ChunkLocation | undefined {
     const words = idWords(id)

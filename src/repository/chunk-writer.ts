@@ -16,6 +16,8 @@ import { HEADER_BYTES, newHeader, openHeader } from './sealed-object.ts'
 import type { PackKind, RepositoryKeys } from './keys.ts'
 import type { ChunkTable } from './chunk-table.ts'
 
+export type { Compression }
+
 /** A finished pack, ready to be stored under its id. */
 export interface SealedPack {
   readonly id: PackId

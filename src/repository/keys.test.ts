@@ -24,6 +24,8 @@ describe('deriveRepositoryKeys()', () => {
       index: '20da7467345773f8063b2b6d6bb3051ab6c3e61d801305c53042a20ce49190c1',
       commit: 'c2f844ce44caedc9b5aa6a5f48a94a92c61de0de800b3811b66dc81e99b4a6b6',
       session: 'deba5331fec8517ba94e7cb3e1ffface4dd1fc95d66bb008ea25206b0b13757f',
+      condemned: '1b08ae188df89d9f8dc703ceddf3505cce012d1ca742aeac92a3330d6cf59075',
+      waiting: '3a7a498044fd50a726d35208971852614ef4fc86ed6b8d369feba4825584d50f',
     })
   })
 
@@ -59,7 +61,15 @@ describe('deriveRepositoryKeys()', () => {
 
 describe('numbers of the format', () => {
   it('never change', () => {
-    assert.deepEqual(OBJECT_KINDS, { dataPack: 1, treePack: 2, index: 3, commit: 4, session: 5 })
+    assert.deepEqual(OBJECT_KINDS, {
+      dataPack: 1,
+      treePack: 2,
+      index: 3,
+      commit: 4,
+      session: 5,
+      condemned: 7,
+      waiting: 8,
+    })
     assert.deepEqual(CIPHER_CODES, { none: 0, 'aes-256-gcm': 1, 'chacha20-poly1305': 2 })
   })
 

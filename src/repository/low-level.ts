@@ -10,15 +10,54 @@ import { ChunkHasher, blake3 } from '../codec/hash.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type IndexedPack, decodeIndex, parseIndexKey } from './index/index-object.ts'
 import { segmentsOf } from './index/load-index.ts'
-import { getOrError, readStoredIndex, refuseCondemned } from './index/read-index.ts'
+import { forEachAtOnce, getOrError, readStoredIndex } from './index/read-index.ts'
 import { parseKeySlot } from './key-slot.ts'
 import type { RepositoryKeys } from './keys.ts'
-import type { SegmentRecord } from './pack/pack-format.ts'
+import { type SegmentRecord, chunkLengths } from './pack/pack-format.ts'
 import { type LostPart, type PackClaim, type PackVerdict, PackVerifier, digestOf } from './pack/pack-verifier.ts'
-import { decodeSession } from './sessions/open-session.ts'
+import {
+  type CondemnedSets,
+  type ReclamationId,
+  condemnedKey,
+  putCondemned,
+  readCondemned,
+  waitingKey,
+} from './sessions/condemned.ts'
+import {
+  commitKey,
+  decodeSession,
+  forgottenKey,
+  listSessions,
+  loadSession,
+  sessionKey,
+} from './sessions/open-session.ts'
+import { SessionEnds } from './sessions/session-ends.ts'
+import { packKindOf } from './segment-reader.ts'
 
-export { PackVerifier, digestOf, getOrError, segmentsOf }
-export type { IndexedPack, LostPart, PackClaim, PackVerdict, RepositoryKeys, SegmentRecord }
+export {
+  PackVerifier,
+  SessionEnds,
+  chunkLengths,
+  decodeIndex,
+  digestOf,
+  forEachAtOnce,
+  getOrError,
+  packKindOf,
+  parseIndexKey,
+  segmentsOf,
+}
+export { commitKey, forgottenKey, listSessions, loadSession, sessionKey }
+export { condemnedKey, putCondemned, readCondemned, waitingKey }
+export type {
+  CondemnedSets,
+  IndexedPack,
+  LostPart,
+  PackClaim,
+  PackVerdict,
+  ReclamationId,
+  RepositoryKeys,
+  SegmentRecord,
+}
 
 /** An index object as it was found. */
 export interface FoundIndexObject {
@@ -48,14 +87,13 @@ export interface IndexReading {
  * Reads the index as `loadIndex` does, but an object that is damaged or cannot be read is an error of its own and no obstacle.
  * In addition to what every reader checks, the bytes of an object must be those its name tells the hash of.
  *
- * @throws {CairnError} `FORMAT_UNSUPPORTED` when packs are condemned, and what listing throws
+ * @throws {CairnError} what listing throws
  */
 export async function readIndex(
   storage: Storage,
   keys: RepositoryKeys,
   options: AbortOptions = {},
 ): Promise<IndexReading> {
-  await refuseCondemned(storage, options)
   const foreignKeys = new Set<string>()
   const objects = new Map<string, Uint8Array | CairnError>()
   const {

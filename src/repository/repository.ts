@@ -28,13 +28,21 @@ import { type ChunkAddress, addressIn } from './chunk-address.ts'
 import { type ChunkTable } from './chunk-table.ts'
 import { type Adoption, loadIndexAndAdopt } from './index/adoption.ts'
 import { findCopies } from './index/find-copies.ts'
-import { type DamageListener, type LoadOptions, type LoadedIndex, loadIndex, passOver } from './index/load-index.ts'
+import {
+  type DamageListener,
+  type IndexedChunks,
+  type LoadOptions,
+  type LoadedIndex,
+  loadIndex,
+  passOver,
+} from './index/load-index.ts'
+import { getOrError } from './index/read-index.ts'
 import { type WrapOptions, wrapMasterKey } from './key-slot.ts'
 import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
-import { commitKey, forgottenKey } from './sessions/open-session.ts'
+import { commitKey, findObject, forgottenKey } from './sessions/open-session.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
 export { FORMAT_VERSION }
@@ -77,6 +85,7 @@ export const TOP_LEVEL_NAMES = [
   'commits',
   'forgotten',
   'condemned',
+  'waiting',
   'probe',
 ] as const
 
@@ -179,6 +188,9 @@ export class Repository {
   readonly config: RepositoryConfig
   readonly keys: RepositoryKeys
   #index: LoadedIndex | undefined
+  /** The index read again since, for reading only, because chunks had moved: what a run writes goes by `#index`. */
+  #newerIndex: LoadedIndex | undefined
+  #following: Promise<void> | undefined
   /** Further copies of chunks, looked for when one could not be read. */
   #copies: Promise<ReadonlyMap<string, readonly ChunkAddress[]>> | undefined
   readonly #segments = new Map<string, Promise<Segment>>()
@@ -215,6 +227,11 @@ export class Repository {
     this.#setIndex(await loadIndex(this.storage, this.keys, options))
   }
 
+  /** `loadIndex` for a `WriteSession` that adopts nothing. */
+  async loadIndexToWrite(options: LoadOptions = {}): Promise<void> {
+    this.#setIndex(await loadIndex(this.storage, this.keys, { ...options, toWrite: true }))
+  }
+
   /** `loadIndex` for a `WriteSession`, which names what it adopts; see `loadIndexAndAdopt`. */
   async loadIndexAndAdopt(session: SessionId, options: LoadOptions = {}): Promise<Adoption> {
     const { index, adoption } = await loadIndexAndAdopt(this.storage, this.keys, session, options)
@@ -224,6 +241,7 @@ export class Repository {
 
   #setIndex(index: LoadedIndex): void {
     this.#index = index
+    this.#newerIndex = undefined
     this.#copies = undefined
     this.#segments.clear()
   }
@@ -240,7 +258,10 @@ export class Repository {
     const records = await Promise.all(
       sessions.map(async (session) => {
         const key = commitKey(session)
-        const object = await this.storage.get(key, undefined, options)
+        const object = await getOrError(this.storage, key, options)
+        // Forgotten and reclaimed since the index was read.
+        if (isCairnError(object, 'NOT_FOUND')) return undefined
+        if (isCairnError(object)) throw object
         return passOver(options.onDamaged, key, () => this.#openCommit(session, object))
       }),
     )
@@ -265,6 +286,16 @@ export class Repository {
     await this.storage.put(forgottenKey(session), new Uint8Array(), options)
   }
 
+  /** Whether a run that had committed was forgotten since; nothing may be left of it by now. */
+  async isForgotten(session: SessionId, options: AbortOptions = {}): Promise<boolean> {
+    // The register goes before the marker.
+    const { storage } = this
+    return (
+      !(await findObject(storage, commitKey(session), options)) ||
+      !!(await findObject(storage, forgottenKey(session), options))
+    )
+  }
+
   /**
    * Changes settings for all runs that open the repository from now on, and returns what they are then.
    *
@@ -284,10 +315,29 @@ export class Repository {
 
   /** Where a chunk lies; `undefined` when no committed run stored it. */
   addressOf(id: Uint8Array): ChunkAddress | undefined {
-    const found = this.table.find(id)
-    const pack = found && this.index.packs[found.pack]
-    if (!pack) return undefined
-    return addressIn(pack, found)
+    const index = this.#newerIndex ?? this.index
+    return findIn(index, id) ?? (index.condemned && findIn(index.condemned, id))
+  }
+
+  /**
+   * Whether a chunk that could not be read from this pack, since it is missing, is to be looked for elsewhere: reclaiming space
+   * moves chunks, and only then deletes the packs where they were. Reads the index again when it must; `addressOf` then knows.
+   */
+  async hasMoved(id: Uint8Array, pack: string, options: AbortOptions = {}): Promise<boolean> {
+    const isElsewhere = (): boolean => (this.addressOf(id)?.pack ?? pack) !== pack
+    if (isElsewhere()) return true
+    this.#following ??= this.#followMoves(options).finally(() => (this.#following = undefined))
+    await this.#following
+    return isElsewhere()
+  }
+
+  async #followMoves(options: AbortOptions): Promise<void> {
+    const gone = new Set((this.#newerIndex ?? this.index).indexKeys)
+    for await (const { key } of this.storage.list('index/', options)) gone.delete(key)
+    // Index objects that name a pack go before it does. While all are there, what is missing is lost.
+    if (gone.size === 0) return
+    this.#newerIndex = await loadIndex(this.storage, this.keys, { ...options, onDamaged: () => undefined })
+    this.#copies = undefined
   }
 
   /**
@@ -304,6 +354,7 @@ export class Repository {
       return await this.#readAt(address, id, options)
     } catch (error) {
       if (!isCairnError(error, 'DATA_CORRUPT')) throw error
+      if (isMissingPack(error) && (await this.hasMoved(id, address.pack, options))) return this.readChunk(id, options)
       for (const copy of await this.otherAddressesOf(id, options)) {
         const chunk = await this.#readAt(copy, id, options).catch((failure: unknown) => {
           if (!isCairnError(failure, 'DATA_CORRUPT')) throw failure
@@ -347,6 +398,17 @@ export class Repository {
   async #fetch(address: ChunkAddress, options: AbortOptions): Promise<Segment> {
     return this.#reader.read(await fetchSegment(this.storage, address, options))
   }
+}
+
+function findIn({ table, packs }: IndexedChunks, id: Uint8Array): ChunkAddress | undefined {
+  const found = table.find(id)
+  const pack = found && packs[found.pack]
+  return pack && addressIn(pack, found)
+}
+
+/** Whether an error of `getPackRange` or `readChunk` says that the pack is not there. */
+export function isMissingPack(error: unknown): boolean {
+  return isCairnError(error, 'DATA_CORRUPT') && isCairnError(error.cause, 'NOT_FOUND')
 }
 
 /** The sealed bytes of one segment. @throws {CairnError} `DATA_CORRUPT` when the pack is missing or too short */

@@ -2,13 +2,17 @@ import { debugScope } from '../base/debug.ts'
 import { CairnError, toCairnError } from '../base/errors.ts'
 import { formatBytes } from '../base/sizes.ts'
 import type { SessionId } from '../base/ids.ts'
-import type { SealedPack } from './chunk-writer.ts'
+import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
+import type { Compression } from '../codec/compression.ts'
+import { ChunkWriter, type SealedPack } from './chunk-writer.ts'
 import { type IndexedPack, decodeIndex, encodeIndex } from './index/index-object.ts'
 import { type KnownPack, type LoadOptions, countChunks } from './index/load-index.ts'
+import type { PackKind } from './keys.ts'
 import { type Repository, packKey } from './repository.ts'
 import { Room } from './room.ts'
 import { HEADER_BYTES } from './sealed-object.ts'
 import { LiveSession, type LiveSessionOptions } from './sessions/live-session.ts'
+import type { CondemnedSets } from './sessions/condemned.ts'
 import { claimName } from './sessions/name-claim.ts'
 import { commitKey, sessionKey } from './sessions/open-session.ts'
 
@@ -17,7 +21,10 @@ const debug = debugScope('session')
 /** Tables are gathered up to this size before they go out as an index object, so a crash loses little indexing work. */
 const INDEX_BYTES = 8 << 20
 
-export interface WriteSessionOptions extends LiveSessionOptions, LoadOptions {}
+export interface WriteSessionOptions extends LiveSessionOptions, LoadOptions {
+  /** The run gives space back: it adopts nothing, and may use the space that backups leave free for it. */
+  readonly reclaims?: boolean | undefined
+}
 
 interface PendingPack {
   readonly pack: IndexedPack
@@ -44,6 +51,8 @@ export class WriteSession {
   readonly #options: WriteSessionOptions
   readonly #session: LiveSession
   readonly #room: Room | undefined
+  /** Those that were on their way when this run read the index: what they retire, it does not rely on. */
+  readonly #seenReclamations: CondemnedSets
   readonly #storing = new Set<Promise<void>>()
   /** Packs that neither an index object of this run nor a committed checkpoint names. */
   #pending: PendingPack[] = []
@@ -67,6 +76,7 @@ export class WriteSession {
     this.#session = session
     this.id = session.id
     this.#room = room
+    this.#seenReclamations = repository.index.reclamations
     this.#options = options
     for (const { pack, isNamed } of adopted) this.#addPending(pack, isNamed)
     this.adopted = { packs: adopted.length, bytes: adopted.reduce((sum, { pack }) => sum + pack.sizeBytes, 0) }
@@ -81,6 +91,10 @@ export class WriteSession {
     const { storage, keys, config } = repository
     const session = await LiveSession.announce(storage, keys, options)
     try {
+      if (options.reclaims) {
+        await repository.loadIndexToWrite(options)
+        return new WriteSession(repository, session, [], undefined, options)
+      }
       const { packs, ended } = await repository.loadIndexAndAdopt(session.id, options)
       const room = await Room.measure(storage, config.settings, options)
       const adopted = packs.map(({ indexed, isNamed }) => ({ pack: indexed, isNamed }))
@@ -108,6 +122,13 @@ export class WriteSession {
     await claimName(this.#repository.storage, this.#repository.keys, name, this.id, this.#options)
   }
 
+  /** A writer of chunks whose packs this run stores, for the thread that owns the repository. */
+  openWriter(kind: PackKind, compression: Compression): ChunkWriter {
+    const { keys, table } = this.#repository
+    const storePack = (pack: SealedPack): Promise<ArrayBuffer | undefined> => this.storePack(pack)
+    return new ChunkWriter({ kind, keys, table, compression, maxChunkBytes: MAX_CHUNK_BYTES, storePack })
+  }
+
   /**
    * Stores a pack durably, and sees to it that an index object will name it. Returns the pack's memory.
    *
@@ -126,6 +147,14 @@ export class WriteSession {
     }
     if (this.#pendingBytes >= INDEX_BYTES) await this.#flush(INDEX_BYTES)
     return pack.bytes.buffer
+  }
+
+  /**
+   * Has index objects of this run name packs that others name already, so that those others may be deleted once it has committed.
+   */
+  async nameAgain(packs: readonly IndexedPack[]): Promise<void> {
+    for (const pack of packs) this.#addPending(pack, true)
+    if (this.#pendingBytes >= INDEX_BYTES) await this.#flush(INDEX_BYTES)
   }
 
   #noteStored(pack: SealedPack): void {
@@ -208,8 +237,8 @@ export class WriteSession {
    */
   async #mayVouch(): Promise<boolean> {
     const { storage } = this.#repository
-    // This run saw none: it would not have been opened.
     for await (const { key } of storage.list('condemned/', this.#options)) {
+      if (this.#seenReclamations.has(key.slice('condemned/'.length))) continue
       debug?.('no checkpoint: %s was put since %s began', key, this.id)
       return false
     }

@@ -1,7 +1,7 @@
 import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
-import { toHex } from '../base/ids.ts'
+import { CHUNK_ID_BYTES, type ChunkId, asChunkId, toHex } from '../base/ids.ts'
 import { closeFile, openForReading, statOpenFile } from '../platform/files.ts'
-import { getPackRange } from '../repository/repository.ts'
+import { getPackRange, isMissingPack } from '../repository/repository.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import { checkTasks } from './check-jobs.ts'
 import type { RestoreAction, RestoreContext } from './context.ts'
@@ -144,7 +144,11 @@ export class Files {
   }
 
   async #write(): Promise<void> {
-    const planned = this.#plan.take()
+    do await this.#writePlanned(this.#plan.take())
+    while (this.#plan.entries > 0) // of packs that were gone
+  }
+
+  async #writePlanned(planned: readonly PlannedJob<RestoredFile>[]): Promise<void> {
     for (const job of planned)
       for (const file of job.files) if (file.jobsLeft > 1 && !file.shared && !file.failed) this.#shared.make(file)
     const jobs = planned[Symbol.iterator]()
@@ -175,9 +179,27 @@ export class Files {
         return { planned, job: this.#toJob(planned, bytes) }
       } catch (error) {
         if (!isCairnError(error, 'DATA_CORRUPT')) throw error
-        for (const file of planned.files) this.#jobDone(file, { message: error.message, code: error.code })
+        const isElsewhere = isMissingPack(error) && (await this.#planElsewhere(planned))
+        const failure = isElsewhere ? undefined : { message: error.message, code: error.code }
+        for (const file of planned.files) this.#jobDone(file, failure)
       }
     }
+  }
+
+  /** Plans what a job was to fetch anew, when reclaiming space has moved all of it; `false` when the pack is lost. */
+  async #planElsewhere({ pack, segments, files }: PlannedJob<RestoredFile>): Promise<boolean> {
+    const { repository, signal } = this.#context.settings
+    for (const { ids } of segments)
+      for (const id of eachId(ids)) if (!(await repository.hasMoved(id, pack, { signal }))) return false
+    for (const { ids, lengths, files: numbers, contentOffsets } of segments) {
+      let i = 0
+      for (const id of eachId(ids)) {
+        const ref = { id, bytes: lengths[i] as number }
+        this.#addRef(files[numbers[i] as number] as RestoredFile, ref, contentOffsets[i] as number)
+        i++
+      }
+    }
+    return true
   }
 
   #toJob({ pack, header, offset, segments, files }: PlannedJob<RestoredFile>, bytes: Uint8Array): WriteJob {
@@ -263,4 +285,9 @@ export class Files {
   tidy(): void {
     this.#shared.tidy()
   }
+}
+
+function* eachId(ids: Uint8Array): Generator<ChunkId> {
+  for (let at = 0; at < ids.length; at += CHUNK_ID_BYTES)
+    yield asChunkId(Buffer.from(ids.buffer, ids.byteOffset + at, CHUNK_ID_BYTES))
 }

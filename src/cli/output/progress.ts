@@ -12,7 +12,7 @@ export interface ProgressCounters {
   readonly issues: number
   readonly currentPath: string
   /** What is counted, when it is not files. */
-  readonly unit?: 'packs' | 'snapshots'
+  readonly unit?: 'packs' | 'snapshots' | 'bytes' | 'runs'
 }
 
 /** The rate is that of the last seconds, so that it follows a change and does not jump. */

@@ -5,6 +5,7 @@ import type { Storage, StoredObject } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { loadPackTable } from '../pack/load-pack-table.ts'
 import { packKey } from '../pack/pack-format.ts'
+import { readCondemned } from '../sessions/condemned.ts'
 import { type OtherRuns, endDeadRuns } from '../sessions/dead-runs.ts'
 import { findObject } from '../sessions/open-session.ts'
 import {
@@ -13,10 +14,10 @@ import {
   type MeasuredPack,
   countChunks,
   effectivePacks,
-  fillTable,
   measuredPacks,
+  toLoadedIndex,
 } from './load-index.ts'
-import { type StoredIndex, forEachAtOnce, readStoredIndex, refuseCondemned } from './read-index.ts'
+import { type StoredIndex, forEachAtOnce, readStoredIndex } from './read-index.ts'
 
 /** A pack that no effective index names, and that the adopting run is going to name. */
 export interface AdoptedPack extends MeasuredPack {
@@ -42,10 +43,9 @@ const PARALLEL_READS = 8
  *    nobody names is adopted by the table at its end.
  *
  * The order of reads is safety, see there: condemned comes first, and whether a pack is on the store is looked at after it.
- * A pack in `condemned/` must never be adopted: it may be deleted before this run commits, and nobody would copy its chunks. For
- * now a repository that has any is refused as a whole.
+ * A pack in `condemned/` is never adopted: it may be deleted before this run commits, and nobody would copy its chunks.
  *
- * @throws {CairnError} as `loadIndex`
+ * @throws {CairnError} as `loadIndex`; `DATA_CORRUPT` also when it cannot be told what is condemned
  */
 export async function loadIndexAndAdopt(
   storage: Storage,
@@ -53,7 +53,8 @@ export async function loadIndexAndAdopt(
   session: SessionId,
   options: LoadOptions,
 ): Promise<{ readonly index: LoadedIndex; readonly adoption: Adoption }> {
-  await refuseCondemned(storage, options)
+  const condemned = await readCondemned(storage, keys, { signal: options.signal })
+  const isCondemned = new Set([...condemned.values()].flat())
   // Dead runs are fenced before packs are listed, so that no pack is missed that a run stored before its end was known; and
   // packs before the index, so that what a living run stores and names meanwhile is not taken for a stray.
   const others = await endDeadRuns(storage, keys, session, options)
@@ -63,11 +64,12 @@ export async function loadIndexAndAdopt(
 
   const adopted = await namedPacks(storage, keys, stored, others, packs, listed, options)
   const skipped = listed ? await addStrays(storage, keys, stored, others, packs, listed, adopted, options) : 0
+  for (const id of isCondemned) adopted.delete(id)
   // The dead run may have died between making a pack visible and making it durable.
   if (adopted.size > 0) await storage.persist?.(Array.from(adopted.keys(), packKey), options)
   for (const [id, pack] of adopted) packs.set(id, pack)
   const adoption = { packs: [...adopted.values()], ended: skipped === 0 ? others.dead : [] }
-  return { index: fillTable(packs, stored.commits), adoption }
+  return { index: toLoadedIndex(packs, condemned, stored), adoption }
 }
 
 /** The packs on the store, by id. */

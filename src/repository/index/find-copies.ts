@@ -4,7 +4,7 @@ import type { Storage } from '../../storage/storage.ts'
 import { type ChunkAddress, addressIn } from '../chunk-address.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { effectivePacks, segmentsOf } from './load-index.ts'
-import { readStoredIndex, refuseCondemned } from './read-index.ts'
+import { readStoredIndex } from './read-index.ts'
 
 /**
  * All places of chunks, by hex id, other than the one that `knownAddress` gives: what is left to try where that one is damaged.
@@ -16,7 +16,6 @@ export async function findCopies(
   knownAddress: (id: Uint8Array) => ChunkAddress | undefined,
   options: AbortOptions,
 ): Promise<ReadonlyMap<string, readonly ChunkAddress[]>> {
-  await refuseCondemned(storage, options)
   const stored = await readStoredIndex(storage, options)
   const copies = new Map<string, ChunkAddress[]>()
   for (const { indexed } of effectivePacks(stored, keys, { ...options, onDamaged: () => undefined }).values()) {

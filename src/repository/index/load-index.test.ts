@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { putCondemned } from '../sessions/condemned.ts'
 import { type PackId, type SessionId, toHex } from '../../base/ids.ts'
 import { blake3 } from '../../codec/hash.ts'
 import { MemoryStorage } from '../../storage/memory/memory-storage.ts'
@@ -223,10 +224,27 @@ describe('loadIndex()', () => {
     assert.ok(table.has(idOf('one')) && table.has(idOf('two')))
   })
 
-  it('refuses a repository in which a newer version reclaims space', async () => {
+  it('has chunks of packs that are about to be deleted apart from those to be relied on', async () => {
+    const storage = await storageWith({ a: ['one'], b: ['two'] })
+    const all = await loadIndex(storage, KEYS, {})
+    assert.equal(all.condemned, undefined)
+    const [first] = all.packs
+    const retired = [first?.id as PackId, 'ab'.repeat(32) as PackId] // the other one is in no index
+    const reclamation = await putCondemned(storage, KEYS, retired, {})
+    for (const toWrite of [true, false]) {
+      const { table, packs, condemned, reclamations } = await loadIndex(storage, KEYS, { toWrite })
+      assert.deepEqual(packs, all.packs.slice(1))
+      assert.deepEqual(condemned?.packs, [first])
+      assert.equal(table.size + condemned.table.size, all.table.size)
+      assert.deepEqual([...reclamations], [[reclamation, retired]])
+    }
+  })
+
+  it('needs to know what is condemned for those who write only', async () => {
     const storage = await storageWith({ a: ['one'] })
     await storage.put('condemned/1', Buffer.from('x'))
-    await assert.rejects(loadIndex(storage, KEYS, {}), { code: 'FORMAT_UNSUPPORTED', message: /condemned\/1/ })
+    await assert.rejects(loadIndex(storage, KEYS, { toWrite: true }), { code: 'DATA_CORRUPT', message: /condemned\/1/ })
+    assert.equal((await loadIndex(storage, KEYS, {})).packs.length, 1)
   })
 
   it('passes on what the store answers, and stops when told to', async () => {

@@ -4,9 +4,10 @@ import { CHUNK_ID_BYTES, type SessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { type SegmentRecord, readPackTable } from '../pack/pack-format.ts'
+import { type CondemnedSets, readCondemned } from '../sessions/condemned.ts'
 import { ChunkTable } from '../chunk-table.ts'
 import { type IndexedPack, decodeIndex } from './index-object.ts'
-import { type IndexObject, type StoredIndex, readStoredIndex, refuseCondemned } from './read-index.ts'
+import { type IndexObject, type StoredIndex, readStoredIndex } from './read-index.ts'
 
 /** A pack as kept in memory; its number is its place in `LoadedIndex.packs`. */
 export interface KnownPack {
@@ -18,11 +19,24 @@ export interface KnownPack {
   readonly rawBytes: number
 }
 
-/** What the store's index said at one moment. */
-export interface LoadedIndex {
+/** Packs, and where their chunks are. */
+export interface IndexedChunks {
   readonly table: ChunkTable
   /** Each once, however many index objects name it. */
   readonly packs: readonly KnownPack[]
+}
+
+/** What the store's index said at one moment: the chunks that what is written may rely on, and more. */
+export interface LoadedIndex extends IndexedChunks {
+  /**
+   * The chunks of packs that are about to be deleted: good to be read as long as they are there, and not to be relied on.
+   * `undefined` when nothing is condemned.
+   */
+  readonly condemned: IndexedChunks | undefined
+  /** Reclamations that were on their way, and what they retire. */
+  readonly reclamations: CondemnedSets
+  /** Keys of the index objects that count: as long as they are the same, no chunk has moved. */
+  readonly indexKeys: ReadonlySet<string>
   /** Runs that have committed, and whose index is wholly here. */
   readonly commits: readonly SessionId[]
 }
@@ -44,12 +58,18 @@ const SPARE_CHUNKS = 1 << 13
  * Step W2 of docs/concurrency.md: reads condemned, then the index, then commits, in this order. An index object counts only if
  * its run has committed; otherwise a late upload of an aborted run could announce packs that were reclaimed.
  *
- * @throws {CairnError} `DATA_CORRUPT` naming a damaged index object, unless `onDamaged` takes it
+ * @throws {CairnError} `DATA_CORRUPT` naming a damaged index object, unless `onDamaged` takes it; for a run that is `toWrite`, also
+ *   when it cannot be told what is condemned
  */
-export async function loadIndex(storage: Storage, keys: RepositoryKeys, options: LoadOptions): Promise<LoadedIndex> {
-  await refuseCondemned(storage, options)
+export async function loadIndex(
+  storage: Storage,
+  keys: RepositoryKeys,
+  options: LoadOptions & { readonly toWrite?: boolean | undefined },
+): Promise<LoadedIndex> {
+  const onUnreadable = options.toWrite ? undefined : (): void => undefined
+  const condemned = await readCondemned(storage, keys, { signal: options.signal, onUnreadable })
   const stored = await readStoredIndex(storage, options)
-  return fillTable(effectivePacks(stored, keys, options), stored.commits)
+  return toLoadedIndex(effectivePacks(stored, keys, options), condemned, stored)
 }
 
 /** The packs that count: those named by index objects of committed runs, each once, by id. */
@@ -90,8 +110,34 @@ export function measuredPacks(keys: RepositoryKeys, { key, object }: IndexObject
   return decodeIndex(keys, key, object).map((indexed) => ({ indexed, known: countChunks(indexed) }))
 }
 
-/** The index in memory of these packs. */
-export function fillTable(measured: ReadonlyMap<string, MeasuredPack>, commits: readonly SessionId[]): LoadedIndex {
+/** The index in memory: of these packs, without those that are condemned. */
+export function toLoadedIndex(
+  packs: ReadonlyMap<string, MeasuredPack>,
+  condemned: CondemnedSets,
+  stored: StoredIndex,
+): LoadedIndex {
+  const common = {
+    reclamations: condemned,
+    indexKeys: effectiveKeys(stored),
+    commits: stored.commits,
+  }
+  if (condemned.size === 0) return { ...fillTable(packs), condemned: undefined, ...common }
+  const live = new Map(packs)
+  const retiring = new Map<string, MeasuredPack>()
+  for (const id of [...condemned.values()].flat()) {
+    const pack = live.get(id)
+    if (pack) retiring.set(id, pack)
+    live.delete(id)
+  }
+  return { ...fillTable(live), condemned: fillTable(retiring), ...common }
+}
+
+/** Keys of the index objects that count. */
+export function effectiveKeys({ objects, registers }: StoredIndex): Set<string> {
+  return new Set(objects.flatMap(({ key, session }) => (registers.get(session) === 'committed' ? [key] : [])))
+}
+
+function fillTable(measured: ReadonlyMap<string, MeasuredPack>): IndexedChunks {
   // Counted, not estimated from the bytes: 16 ms for a million chunks, and 6 % less memory.
   const packs = Array.from(measured.values(), ({ known }) => known)
   const table = ChunkTable.create(packs.reduce((sum, pack) => sum + pack.chunks, SPARE_CHUNKS))
@@ -101,7 +147,7 @@ export function fillTable(measured: ReadonlyMap<string, MeasuredPack>, commits: 
       for (let i = 0; i < chunks; i++) table.add(ids, number, offset, sealedBytes, i, i * CHUNK_ID_BYTES)
     number++
   }
-  return { table, packs, commits }
+  return { table, packs }
 }
 
 /** What is kept of a pack in memory. */

@@ -1,5 +1,5 @@
 import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
-import { CairnError, isCairnError } from '../../base/errors.ts'
+import { type CairnError, isCairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { parseIndexKey } from './index-object.ts'
@@ -15,7 +15,7 @@ export interface IndexObject {
 export interface StoredIndex {
   /** All index objects, also of runs that do not count. */
   readonly objects: readonly IndexObject[]
-  /** How the runs ended that have a register. */
+  /** How the runs ended that have a register, or had one when the reading began. */
   readonly registers: ReadonlyMap<SessionId, 'committed' | 'aborted'>
   /** Runs that have committed, and whose index objects are all among `objects`. */
   readonly commits: readonly SessionId[]
@@ -33,21 +33,7 @@ const PARALLEL_READS = 8
 /** How often an object may be listed and then not be there, before that is an error of the store. */
 const MAX_LISTINGS = 10
 
-/**
- * The first read of step W2 of docs/concurrency.md: everything that a run relies on is read after it.
- *
- * @throws {CairnError} `FORMAT_UNSUPPORTED` when space is being reclaimed, which this version cannot honour
- */
-export async function refuseCondemned(storage: Storage, options: AbortOptions): Promise<void> {
-  for await (const { key } of storage.list('condemned/', options)) {
-    throw new CairnError(
-      'FORMAT_UNSUPPORTED',
-      `Cannot use ${storage.location}: ${key} is from a version that reclaims space; install that version`,
-    )
-  }
-}
-
-/** The rest of step W2: reads the index, then commits, in this order. */
+/** Step W2 of docs/concurrency.md but for its first read (sessions/condemned.ts): reads the index, then commits, in this order. */
 export async function readStoredIndex(storage: Storage, options: ReadIndexOptions): Promise<StoredIndex> {
   // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
   // the next load. What had committed before the listing began had all its index objects on the store.
@@ -57,6 +43,8 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
   const commits = [...registers].flatMap(([session, end]) =>
     end === 'committed' && before.get(session) === 'committed' ? [session] : [],
   )
+  // The register of a run goes once its index objects are replaced. Those that were read before count: what they say was so.
+  for (const [session, end] of before) if (!registers.has(session)) registers.set(session, end)
   return { objects, registers, commits }
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { isCairnError } from '../../base/errors.ts'
-import { MAX_CHUNKS, PackTableWriter, readPackTable } from './pack-format.ts'
+import { MAX_CHUNKS, PackTableWriter, type SegmentRecord, chunkLengths, readPackTable } from './pack-format.ts'
 
 const PACK_BYTES = 1 << 30
 
@@ -26,7 +26,7 @@ describe('readPackTable()', () => {
     const table = writer.take()
     assert.equal(table.toString('hex'), `ac0202${'01'.repeat(32)}${'02'.repeat(32)}05c801`)
     assert.deepEqual(Array.from(readPackTable(table, 1000, 'a table')), [
-      { offset: 48, sealedBytes: 300, chunks: 2, ids: Buffer.concat(ids), rawBytes: 205 },
+      { offset: 48, sealedBytes: 300, chunks: 2, ids: Buffer.concat(ids), rawBytes: 205, lengthsOffset: 67 },
     ])
   })
 
@@ -37,13 +37,15 @@ describe('readPackTable()', () => {
         for (const [i, { sealedBytes, lengths }] of segments.entries())
           writer.addSegment(sealedBytes, idsFor(lengths.length, i), lengths)
         assert.equal(writer.chunks, segments.flatMap(({ lengths }) => lengths).length)
-        const read = Array.from(readPackTable(writer.take(), PACK_BYTES, 'a table'))
+        const table = writer.take()
+        const read = Array.from(readPackTable(table, PACK_BYTES, 'a table'))
         assert.equal(writer.chunks, 0)
         let offset = 48
         for (const [i, { sealedBytes, lengths }] of segments.entries()) {
           const ids = Buffer.concat(idsFor(lengths.length, i))
           const rawBytes = lengths.reduce((sum, length) => sum + length, 0)
-          assert.deepEqual(read[i], { offset, sealedBytes, chunks: lengths.length, ids, rawBytes })
+          assert.partialDeepStrictEqual(read[i], { offset, sealedBytes, chunks: lengths.length, ids, rawBytes })
+          assert.deepEqual(Array.from(chunkLengths(table, read[i] as SegmentRecord)), lengths)
           offset += sealedBytes
         }
         assert.equal(read.length, segments.length)

@@ -36,6 +36,8 @@ export interface SegmentRecord {
   readonly ids: Uint8Array
   /** Bytes of its chunks together. */
   readonly rawBytes: number
+  /** Where their lengths stand in the table. */
+  readonly lengthsOffset: number
 }
 
 /**
@@ -87,9 +89,16 @@ export function* readPackTable(table: Uint8Array, packBytes: number, what: strin
       throw reader.corrupt('a segment lies outside the pack')
     if (count === 0 || count > MAX_CHUNKS) throw reader.corrupt(`a segment has ${count} chunks`)
     const ids = reader.raw(count * CHUNK_ID_BYTES)
+    const lengthsOffset = reader.offset
     let rawBytes = 0
     for (let i = 0; i < count; i++) rawBytes += reader.varint()
-    yield { offset, sealedBytes, chunks: count, ids, rawBytes }
+    yield { offset, sealedBytes, chunks: count, ids, rawBytes, lengthsOffset }
     offset += sealedBytes
   }
+}
+
+/** The lengths of the chunks of a segment that `readPackTable` found in this table. */
+export function* chunkLengths(table: Uint8Array, { lengthsOffset, chunks }: SegmentRecord): Generator<number> {
+  const reader = new ByteReader(table.subarray(lengthsOffset), 'a table that was read before')
+  for (let i = 0; i < chunks; i++) yield reader.varint()
 }

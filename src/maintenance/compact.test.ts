@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { CairnError } from '../base/errors.ts'
+import type { SessionId } from '../base/ids.ts'
+import { testBytes } from '../chunker/testing.ts'
+import { commitKey, forgottenKey, readIndex } from '../repository/low-level.ts'
+import type { Repository } from '../repository/repository.ts'
+import { type TestRepository, ZSTD, keysOf, newTestRepository, reopen, saveChunks } from '../repository/testing.ts'
+import { WriteSession } from '../repository/write-session.ts'
+import { loadSnapshots } from '../snapshot/catalog.ts'
+import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
+import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
+import { type CompactOptions, type CompactResult, compact } from './compact.ts'
+import { checked, objectsOf, openSnapshot } from './testing.ts'
+
+/** Texts that compress badly, so that sizes tell something. */
+const text = (name: string): string =>
+  testBytes(name, 4000)
+    .toString('latin1')
+    .replaceAll(/[^ -~]/g, 'x') + name
+
+type Files = Readonly<Record<string, string>>
+
+async function commit(made: TestRepository, name: string, files: Files): Promise<SessionId> {
+  const { session, commit } = await openSnapshot(await reopen(made), name, files)
+  await commit()
+  return session.id
+}
+
+async function run(repository: Repository, options: Partial<CompactOptions> = {}): Promise<CompactResult> {
+  return compact({
+    repository,
+    dryRun: false,
+    threshold: 0.1,
+    maxRepackBytes: Number.POSITIVE_INFINITY,
+    compression: ZSTD,
+    wait: false,
+    ...options,
+  })
+}
+
+/** A repository with three snapshots, of which the second is deleted: it shares content with the others. */
+async function prepare(): Promise<TestRepository> {
+  const made = await newTestRepository({ encryption: 'none' })
+  await commit(made, 'first', { a: text('a'), b: text('b') })
+  const second = await commit(made, 'second', { a: text('a'), c: text('c'), d: text('d') })
+  await commit(made, 'third', { a: text('a'), c: text('c'), e: text('e') })
+  await (await reopen(made)).forget(second)
+  return made
+}
+
+/** Fails unless everything is sound and these snapshots are there. */
+async function expectSound(made: TestRepository, names: readonly string[]): Promise<void> {
+  const repository = await reopen(made)
+  assert.deepEqual((await checked(repository, { readData: true })).errors, [])
+  await repository.loadIndex()
+  assert.deepEqual((await loadSnapshots(repository)).map(({ name }) => name).sort(), names)
+}
+
+const copyOf = (made: TestRepository): TestRepository => ({ ...made, storage: (made.storage as MemoryStorage).clone() })
+
+describe('compact()', () => {
+  it('frees what only deleted snapshots had, and nothing else', async () => {
+    const made = await prepare()
+    const before = await keysOf(made.storage, 'packs/')
+    const result = await run(await reopen(made))
+    assert.deepEqual([result.unusedPacks, result.fragmentedPacks, result.waitingFor], [1, 1, 0]) // its trees; c stays, d goes
+    assert.equal(result.deletedPacks, 2)
+    assert.equal(result.removedSnapshots, 1)
+    assert.ok(result.reclaimableBytes > 2000 && result.reclaimableBytes < 6000, String(result.reclaimableBytes))
+    assert.equal((await keysOf(made.storage, 'packs/')).length, before.length - 1)
+    await expectSound(made, ['first', 'third'])
+    for (const prefix of ['condemned/', 'waiting/', 'forgotten/', 'sessions/'])
+      assert.deepEqual(await keysOf(made.storage, prefix), [])
+    const again = await run(await reopen(made))
+    assert.deepEqual([again.deletedPacks, again.reclaimableBytes, again.storedBytes], [0, 0, 0])
+    await expectSound(made, ['first', 'third'])
+  })
+
+  it('writes nothing in a dry run, and tells what a real one does', async () => {
+    const made = await prepare()
+    const before = await keysOf(made.storage)
+    const told = await run(await reopen(made), { dryRun: true })
+    assert.deepEqual(await keysOf(made.storage), before)
+    const done = await run(await reopen(made))
+    assert.deepEqual(told, { ...done, deletedPacks: 0, storedBytes: 0, removedSnapshots: 0 })
+  })
+
+  it('rewrites packs of which enough is unused, and no more than it may', async () => {
+    const made = await prepare()
+    const packsOf = async (options: Partial<CompactOptions>): Promise<number> =>
+      (await run(await reopen(copyOf(made)), { ...options, dryRun: true })).fragmentedPacks
+    assert.equal(await packsOf({ threshold: 0.4 }), 1)
+    assert.equal(await packsOf({ threshold: 0.6 }), 0)
+    assert.equal(await packsOf({ maxRepackBytes: 100 }), 0)
+    assert.equal(await packsOf({ threshold: 0, maxRepackBytes: 10_000 }), 1)
+  })
+
+  it('does its work when all snapshots are deleted, or none was ever made', async () => {
+    const made = await prepare()
+    const repository = await reopen(made)
+    await repository.loadIndex()
+    for (const { id } of await loadSnapshots(repository)) await repository.forget(id)
+    await run(await reopen(made))
+    await run(await reopen(made)) // takes its own record along
+    assert.deepEqual(await keysOf(made.storage, 'packs/'), [])
+    assert.deepEqual(await keysOf(made.storage, 'index/'), [])
+    await run((await newTestRepository()).repository)
+  })
+
+  it('merges index objects once there are many small ones', async () => {
+    const made = await newTestRepository({ encryption: 'none' })
+    for (let i = 0; i < 20; i++) await commit(made, `snapshot ${i}`, { a: `${i}` })
+    assert.equal((await keysOf(made.storage, 'index/')).length, 20)
+    await run(await reopen(made))
+    assert.equal((await keysOf(made.storage, 'index/')).length, 1)
+    assert.equal((await checked(await reopen(made), { readData: true })).snapshots, 20)
+    await run(await reopen(made))
+    assert.equal((await keysOf(made.storage, 'index/')).length, 1)
+  })
+
+  it('frees packs of runs that ended without a commit', async () => {
+    const made = await prepare()
+    const session = await WriteSession.open(await reopen(made))
+    await saveChunks(made.repository, session, [Buffer.from(text('orphan'))]).catch(() => undefined)
+    const repository = await reopen(made)
+    const other = await WriteSession.open(repository)
+    await saveChunks(repository, other, [Buffer.from(text('orphan'))])
+    await other.abandon()
+    await session.abandon()
+    const result = await run(await reopen(made))
+    assert.equal(result.orphanPacks, 1)
+    await expectSound(made, ['first', 'third'])
+  })
+})
+
+describe('compact() beside other runs', () => {
+  it('waits for those that may rely on what it deletes, and later goes on', async () => {
+    const made = await prepare()
+    const { commit: end } = await openSnapshot(await reopen(made), 'during', { d: text('d') }) // relies on what is to go
+    const first = await run(await reopen(made))
+    assert.deepEqual([first.waitingFor, first.deletedPacks], [1, 0])
+    assert.equal((await keysOf(made.storage, 'condemned/')).length, 1)
+    const second = await run(await reopen(made))
+    assert.deepEqual([second.waitingFor, second.deletedPacks], [1, 0])
+    assert.equal((await keysOf(made.storage, 'condemned/')).length, 1, 'more was condemned, though runs are waited for')
+    await end()
+    const third = await run(await reopen(made))
+    assert.equal(third.waitingFor, 0)
+    assert.ok(third.deletedPacks > 0)
+    await expectSound(made, ['during', 'first', 'third'])
+  })
+
+  it('does not wait for a run that ended without a commit, which then never can', async () => {
+    const made = await prepare()
+    const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
+    assert.equal((await run(await reopen(made))).waitingFor, 1)
+    await session.abandon()
+    const { waitingFor, deletedPacks } = await run(await reopen(made))
+    assert.equal(waitingFor, 0)
+    assert.ok(deletedPacks > 0)
+    assert.equal((await made.storage.get(commitKey(session.id))).length, 0)
+    await expectSound(made, ['first', 'third'])
+  })
+
+  it('keeps what tells that a run was taken for dead', async () => {
+    const made = await prepare()
+    const { session, commit: end } = await openSnapshot(await reopen(made), 'sleeper', { d: text('d') })
+    await made.storage.putIfAbsent(commitKey(session.id), Buffer.alloc(0))
+    await run(await reopen(made))
+    await run(await reopen(made))
+    assert.equal((await made.storage.get(commitKey(session.id))).length, 0)
+    await assert.rejects(end(), { code: 'SESSION_FENCED' })
+    await expectSound(made, ['first', 'third'])
+  })
+
+  it('leaves the record of a deleted snapshot whose run may try to commit once more', async () => {
+    const made = await prepare()
+    const [forgotten = ''] = await keysOf(made.storage, 'forgotten/')
+    const id = forgotten.slice('forgotten/'.length) as SessionId
+    await made.storage.put(`sessions/${id}`, Buffer.from('it died before it could close'))
+    await run(await reopen(made))
+    assert.ok((await keysOf(made.storage)).includes(commitKey(id)))
+    assert.ok((await keysOf(made.storage)).includes(forgottenKey(id)))
+    await made.storage.delete(`sessions/${id}`)
+    await run(await reopen(made))
+    assert.deepEqual(await keysOf(made.storage, 'forgotten/'), [])
+  })
+})
+
+describe('compact() of a damaged repository', () => {
+  it('deletes nothing when it cannot tell what a snapshot needs', async () => {
+    const made = await prepare()
+    for (const prefix of ['packs/', 'index/', 'commits/']) {
+      const copy = copyOf(made)
+      for (const key of await keysOf(copy.storage, prefix)) {
+        const isTree = prefix === 'packs/' && (await copy.storage.get(key))[6] === 2
+        if (prefix === 'packs/' && !isTree) continue
+        const bytes = Buffer.from(await copy.storage.get(key))
+        bytes[60] = (bytes[60] ?? 0) ^ 1
+        await copy.storage.put(key, bytes)
+      }
+      const before = await keysOf(copy.storage)
+      await assert.rejects(run(await reopen(copy)), { code: 'DATA_CORRUPT' }, prefix)
+      assert.deepEqual(await keysOf(copy.storage), before)
+    }
+  })
+
+  it('deletes nothing when what it has to move is damaged', async () => {
+    const made = await prepare()
+    const reading = await readIndex(made.storage, made.repository.keys)
+    const second = (await keysOf(made.storage, 'forgotten/'))[0]?.slice('forgotten/'.length)
+    const packs = Array.from(reading.objects())
+      .filter(({ session }) => session === second)
+      .flatMap((object) => object.packs)
+    for (const { id, header } of packs) {
+      if (header[6] !== 1) continue
+      const key = `packs/${id.slice(0, 2)}/${id}`
+      const bytes = Buffer.from(await made.storage.get(key))
+      bytes[100] = (bytes[100] ?? 0) ^ 1
+      await made.storage.put(key, bytes)
+    }
+    const before = await keysOf(made.storage, 'packs/')
+    await assert.rejects(run(await reopen(made)), { code: 'DATA_CORRUPT' })
+    assert.deepEqual(await keysOf(made.storage, 'packs/'), before)
+    // A backup that sees the content again stores it anew, and then it can go on.
+    await commit(made, 'healing', { c: text('c') })
+    assert.ok((await run(await reopen(made))).deletedPacks > 0)
+    await expectSound(made, ['first', 'healing', 'third'])
+  })
+
+  it('goes on when content is lost that nobody can move', async () => {
+    const made = await prepare()
+    const before = new Set(await keysOf(made.storage, 'packs/'))
+    await commit(made, 'lost', { z: text('z') })
+    for (const key of await keysOf(made.storage, 'packs/')) {
+      const isData = (await made.storage.get(key))[6] === 1
+      if (isData && !before.has(key)) await made.storage.delete(key)
+    }
+    const damage = objectsOf(await checked(await reopen(made), { readData: true }))
+    assert.equal(damage.size, 2) // the pack and its snapshot
+    assert.ok((await run(await reopen(made))).deletedPacks > 0)
+    assert.deepEqual(objectsOf(await checked(await reopen(made), { readData: true })), damage)
+  })
+
+  it('says what it lacks where nothing may be deleted, and loses nothing', async () => {
+    const made = await prepare()
+    const faulty = new FaultyStorage(made.storage)
+    faulty.fail({
+      kind: 'delete',
+      times: Infinity,
+      error: new CairnError('STORAGE_DENIED', 'Cannot delete: not allowed'),
+    })
+    await assert.rejects(run(await reopen(made, faulty)), { code: 'STORAGE_DENIED' })
+    await commit(made, 'after', { d: text('d') })
+    await expectSound(made, ['after', 'first', 'third'])
+    await run(await reopen(made))
+    await expectSound(made, ['after', 'first', 'third'])
+    assert.deepEqual(await keysOf(made.storage, 'condemned/'), [])
+  })
+})
+
+describe('a compaction that is interrupted', () => {
+  for (const point of ['before', 'after'] as const satisfies readonly CrashPoint[]) {
+    it(`loses nothing when it crashes ${point} any operation, and the next one comes to its end`, async () => {
+      const made = await prepare()
+      const faulty = new FaultyStorage((made.storage as MemoryStorage).clone())
+      await run(await reopen(made, faulty))
+      const operations = faulty.countMutations()
+      assert.ok(operations > 12, String(operations))
+      for (let nth = 1; nth <= operations; nth++) {
+        const copy = copyOf(made)
+        const crashing = new FaultyStorage(copy.storage)
+        const repository = await reopen(made, crashing)
+        crashing.crashAt(nth, point)
+        await run(repository).catch(() => undefined)
+        await expectSound(copy, ['first', 'third'])
+        await commit(copy, 'next', { d: text('d'), f: 'f' })
+        await expectSound(copy, ['first', 'next', 'third'])
+        await endSessions(copy)
+        const { waitingFor } = await run(await reopen(copy))
+        assert.equal(waitingFor, 0)
+        await expectSound(copy, ['first', 'next', 'third'])
+        assert.deepEqual(await keysOf(copy.storage, 'condemned/'), [], `crashed ${point} operation ${nth}`)
+        assert.deepEqual(await keysOf(copy.storage, 'waiting/'), [])
+      }
+    })
+  }
+})
+
+/** Sessions of this process look alive; a crash would have ended them. */
+async function endSessions({ storage }: TestRepository): Promise<void> {
+  for (const key of await keysOf(storage, 'sessions/')) {
+    await storage.putIfAbsent(key.replace('sessions/', 'commits/'), Buffer.alloc(0))
+    await storage.delete(key)
+  }
+}

@@ -1,0 +1,171 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { AbortOptions } from '../base/abort.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Compression } from '../repository/chunk-writer.ts'
+import { putCondemned, readCondemned } from '../repository/low-level.ts'
+import type { Repository } from '../repository/repository.ts'
+import { deleteReclaimed, finishInterrupted, removeRecords } from './compact/finish.ts'
+import { type CompactPlan, movedBytes, planCompact } from './compact/plan.ts'
+import { type ReclaimOptions, reclaim } from './compact/reclaim.ts'
+import type { MarkedSnapshots } from './compact/usage.ts'
+import { openRuns } from './compact/waiting.ts'
+
+export interface CompactOptions extends AbortOptions {
+  readonly repository: Repository
+  /** Tells what would be done, and writes nothing. */
+  readonly dryRun: boolean
+  /** A pack is rewritten when at least this share of it (0 to 1) is needed by no snapshot. */
+  readonly threshold: number
+  /** At most so many bytes, as they lie on the store, are rewritten in this run. */
+  readonly maxRepackBytes: number
+  /** Of what is rewritten. */
+  readonly compression: Compression
+  /** Waits for runs that are open, in place of leaving the rest to the next time. */
+  readonly wait: boolean
+  readonly clock?: Clock | undefined
+  readonly onProgress?: ((progress: CompactProgress) => void) | undefined
+}
+
+export interface CompactProgress {
+  readonly phase: 'snapshots' | 'moving' | 'deleting' | 'waiting'
+  /** Snapshots looked at, bytes moved, packs deleted, or runs that are waited for. */
+  readonly done: number
+  readonly total: number | undefined
+}
+
+export interface CompactResult {
+  readonly snapshots: number
+  /** Packs that counted before, and their bytes. */
+  readonly packs: number
+  readonly packBytes: number
+  /** Packs of which nothing is needed, of which a part is, and of runs that never committed. */
+  readonly unusedPacks: number
+  readonly fragmentedPacks: number
+  readonly orphanPacks: number
+  /** Bytes on the store that these give back, when what is needed of them has been moved; an estimate. */
+  readonly reclaimableBytes: number
+  /** Packs deleted by this run, those of earlier ones that were interrupted too. */
+  readonly deletedPacks: number
+  /** Bytes stored for what was moved. */
+  readonly storedBytes: number
+  /** Deleted snapshots that are gone for good. */
+  readonly removedSnapshots: number
+  /** Runs that have to end before the packs chosen can be deleted; a later compaction goes on. */
+  readonly waitingFor: number
+}
+
+/** How often it is looked whether runs have ended. */
+const POLL_MS = 2000
+
+/**
+ * Gives back the space of chunks that no snapshot refers to: docs/concurrency.md, "Reclaiming space". Other runs go on meanwhile,
+ * other compactions too. May be interrupted at any moment, and any later one goes on where it was.
+ *
+ * @throws {CairnError} `DATA_CORRUPT` when it cannot be told what snapshots need, or what they need cannot be read: nothing is
+ *   deleted then; `SESSION_FENCED`; what the store throws
+ */
+export async function compact(options: CompactOptions): Promise<CompactResult> {
+  const { repository, dryRun, signal } = options
+  const before = dryRun ? NOTHING : await retire(options)
+  // As long as runs are waited for, condemning more would only make it longer.
+  if (before.waitingFor > 0) return { ...NO_PLAN, ...before }
+  const plan = await planCompact(repository, {
+    ...options,
+    onSnapshot: (done, total) => options.onProgress?.({ phase: 'snapshots', done, total }),
+  })
+  if (dryRun) return { ...describe(plan), ...before }
+  const chosen = [...plan.unused, ...plan.repack, ...plan.orphans].map(({ id }) => id)
+  if (chosen.length > 0) await putCondemned(repository.storage, repository.keys, chosen, { signal })
+  const after = await retire(options, plan.marked)
+  const tidied = after.waitingFor > 0 || chosen.length > 0 ? NOTHING : await tidy(options, plan.marked)
+  return {
+    ...describe(plan),
+    deletedPacks: before.deletedPacks + after.deletedPacks,
+    storedBytes: before.storedBytes + after.storedBytes + tidied.storedBytes,
+    removedSnapshots: await removeRecords(repository, { signal }),
+    waitingFor: after.waitingFor,
+  }
+}
+
+type Done = Pick<CompactResult, 'deletedPacks' | 'storedBytes' | 'waitingFor'>
+
+const NOTHING: Done & { readonly removedSnapshots: number } = {
+  deletedPacks: 0,
+  storedBytes: 0,
+  waitingFor: 0,
+  removedSnapshots: 0,
+}
+
+/** Brings every reclamation to its end that has been begun, unless runs are open that it has to wait for. */
+async function retire(options: CompactOptions, marked?: MarkedSnapshots): Promise<typeof NOTHING> {
+  const { repository, signal } = options
+  const { storage, keys } = repository
+  const onDeleted = (packs: number): void => options.onProgress?.({ phase: 'deleting', done: packs, total: undefined })
+  let done = NOTHING
+  for (;;) {
+    await repository.loadIndexToWrite({ signal })
+    const deletedPacks = await finishInterrupted(repository, repository.index.reclamations, { signal, onDeleted })
+    done = { ...done, deletedPacks: done.deletedPacks + deletedPacks }
+    const condemned = await readCondemned(storage, keys, { signal })
+    if (condemned.size === 0) return done
+    const open = await openRuns(repository, condemned, { signal })
+    if (open.size > 0) {
+      if (!options.wait) return { ...done, waitingFor: open.size }
+      options.onProgress?.({ phase: 'waiting', done: open.size, total: undefined })
+      await sleep(POLL_MS, undefined, { signal })
+      continue
+    }
+    const reclaimed = await reclaim(repository, condemned, reclaimOptions(options, marked))
+    if (!reclaimed) continue // somebody has condemned more packs meanwhile
+    const deleted = await deleteReclaimed(repository, reclaimed, condemned, { signal, onDeleted })
+    done = {
+      ...done,
+      deletedPacks: done.deletedPacks + deleted,
+      storedBytes: done.storedBytes + reclaimed.storedBytes,
+    }
+  }
+}
+
+/** Merges small index objects, and replaces those of deleted snapshots, when there is no other reason to write any. */
+async function tidy(options: CompactOptions, marked: MarkedSnapshots): Promise<Done> {
+  const { repository, signal } = options
+  const reclaimed = await reclaim(repository, new Map(), reclaimOptions(options, marked))
+  if (!reclaimed) return NOTHING
+  await deleteReclaimed(repository, reclaimed, new Map(), { signal })
+  return { ...NOTHING, storedBytes: reclaimed.storedBytes }
+}
+
+function reclaimOptions(
+  { signal, compression, clock, onProgress }: CompactOptions,
+  marked: MarkedSnapshots | undefined,
+): ReclaimOptions {
+  const onMoved = (done: number): void => onProgress?.({ phase: 'moving', done, total: undefined })
+  return { signal, compression, clock, marked, onMoved }
+}
+
+const NO_PLAN = {
+  snapshots: 0,
+  packs: 0,
+  packBytes: 0,
+  unusedPacks: 0,
+  fragmentedPacks: 0,
+  orphanPacks: 0,
+  reclaimableBytes: 0,
+}
+
+function describe({ snapshots, packs, packBytes, unused, repack, orphans }: CompactPlan): typeof NO_PLAN {
+  return {
+    snapshots,
+    packs,
+    packBytes,
+    unusedPacks: unused.length,
+    fragmentedPacks: repack.length,
+    orphanPacks: orphans.length,
+    reclaimableBytes:
+      sum([...unused, ...repack, ...orphans].map(({ sizeBytes }) => sizeBytes)) - sum(repack.map(movedBytes)),
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, bytes) => total + bytes, 0)
+}

@@ -1,0 +1,116 @@
+import type { AbortOptions } from '../../base/abort.ts'
+import { isCairnError } from '../../base/errors.ts'
+import { type SessionId, asSessionId } from '../../base/ids.ts'
+import {
+  type CondemnedSets,
+  commitKey,
+  condemnedKey,
+  forEachAtOnce,
+  forgottenKey,
+  listSessions,
+  parseIndexKey,
+  waitingKey,
+} from '../../repository/low-level.ts'
+import { type Repository, packKey } from '../../repository/repository.ts'
+import { type ReclaimRecord, reclaimRecordOf } from './reclaim.ts'
+
+const PARALLEL_DELETES = 8
+
+export interface FinishOptions extends AbortOptions {
+  readonly onDeleted?: ((packs: number) => void) | undefined
+}
+
+/**
+ * Step G6 of docs/concurrency.md, behind the commit: deletes what has been committed to be of no more use. The order is safety:
+ * index objects, then the packs that nobody names any more, then what told others not to rely on them. Can be done again.
+ *
+ * @returns how many packs were deleted
+ */
+export async function deleteReclaimed(
+  { storage }: Repository,
+  { reclaimed, superseded }: ReclaimRecord,
+  condemned: CondemnedSets,
+  options: FinishOptions,
+): Promise<number> {
+  await forEachAtOnce(superseded, PARALLEL_DELETES, (key) => storage.delete(key, options))
+  const packs = reclaimed.flatMap((reclamation) => condemned.get(reclamation) ?? [])
+  let deleted = 0
+  await forEachAtOnce(packs, PARALLEL_DELETES, async (id) => {
+    await storage.delete(packKey(id), options)
+    options.onDeleted?.(++deleted)
+  })
+  for (const reclamation of reclaimed) {
+    await storage.delete(waitingKey(reclamation), options)
+    await storage.delete(condemnedKey(reclamation), options)
+  }
+  return deleted
+}
+
+/** Goes on where reclamations that had committed were interrupted while they deleted. Returns how many packs were left. */
+export async function finishInterrupted(
+  repository: Repository,
+  condemned: CondemnedSets,
+  options: FinishOptions,
+): Promise<number> {
+  if (condemned.size === 0) return 0
+  let deleted = 0
+  for (const { value } of await repository.loadCommits(options)) {
+    const record = reclaimRecordOf(value)
+    if (record?.reclaimed.some((reclamation) => condemned.has(reclamation)))
+      deleted += await deleteReclaimed(repository, record, condemned, options)
+  }
+  return deleted
+}
+
+/**
+ * Removes the records of runs that are of no more use: of deleted snapshots, and of reclamations that have come to their end. Only
+ * when no index object of the run is left, and only of runs that were closed by their own hand: another's late attempt to commit must find
+ * its register. Those of runs that never committed stay for good, so that nothing revives them.
+ *
+ * @returns how many snapshots are gone for good
+ */
+export async function removeRecords(repository: Repository, options: AbortOptions): Promise<number> {
+  const { storage } = repository
+  // What had committed by now has all its index objects on the store, and those are looked for after this.
+  const commits = await repository.loadCommits(options)
+  const forgotten: SessionId[] = []
+  for await (const { key } of storage.list('forgotten/', options)) {
+    const session = asSessionId(key.slice('forgotten/'.length))
+    if (session) forgotten.push(session)
+  }
+  const open = await listSessions(storage, options)
+  const indexed = new Set<SessionId>()
+  for await (const { key } of storage.list('index/', options)) {
+    const name = parseIndexKey(key)
+    if (name) indexed.add(name.session)
+  }
+  const condemned = new Set<string>()
+  for await (const { key } of storage.list('condemned/', options)) condemned.add(key)
+  const isClosed = (session: SessionId): boolean => !open.has(session) && !indexed.has(session)
+
+  for (const { session, value } of commits) {
+    const record = reclaimRecordOf(value)
+    if (record && isClosed(session) && !record.reclaimed.some((id) => condemned.has(condemnedKey(id))))
+      await storage.delete(commitKey(session), options)
+  }
+  let removed = 0
+  for (const session of forgotten) {
+    if (!isClosed(session)) continue
+    if (!(await isCommittedOrGone(repository, session, options))) continue
+    // The register first: without it nothing is there to be hidden.
+    await storage.delete(commitKey(session), options)
+    await storage.delete(forgottenKey(session), options)
+    removed++
+  }
+  return removed
+}
+
+/** Whether the register of a run may go: it committed, or somebody has removed it already. */
+async function isCommittedOrGone({ storage }: Repository, session: SessionId, options: AbortOptions): Promise<boolean> {
+  try {
+    return (await storage.get(commitKey(session), undefined, options)).length > 0
+  } catch (error) {
+    if (isCairnError(error, 'NOT_FOUND')) return true
+    throw error
+  }
+}
