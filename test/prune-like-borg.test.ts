@@ -9,7 +9,6 @@ import { skip } from '../src/platform/testing.ts'
 import type { BorgRule, Decision } from '../src/retention/policy.ts'
 import { decideRetention } from '../src/retention/retention.ts'
 import { candidate, inZone } from '../src/retention/testing.ts'
-import type { Snapshot } from '../src/snapshot/snapshot.ts'
 import { newFolder } from './testing.ts'
 
 const NOW = Date.parse('2026-06-15T12:00:00Z')
@@ -135,7 +134,7 @@ describe('Borg rules', () => {
     )
     let kept = 0
     for (const [i, { zone, options, counts, withinMs, prefix, glob }] of cases.entries()) {
-      const meant = filterSnapshots(candidates as unknown as Snapshot[], { prefix, glob })
+      const meant = filterSnapshots(candidates, { prefix, glob })
       const decisions = inZone(zone, () =>
         decideRetention(
           meant.map((snapshot) => ({ ...snapshot, pinned: false })),

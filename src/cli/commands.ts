@@ -60,6 +60,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./check.ts'),
   },
   {
+    name: 'prune',
+    group: REPOSITORY,
+    summary: 'delete the snapshots that no rule says to keep',
+    load: () => import('./prune.ts'),
+  },
+  {
     name: 'init',
     group: REPOSITORY,
     summary: 'make a new, empty repository',

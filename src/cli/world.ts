@@ -23,6 +23,7 @@ export interface Operations {
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
+  readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
 }
 
 export const systemOperations: Operations = {
@@ -37,6 +38,7 @@ export const systemOperations: Operations = {
   doctor: () => import('../operations/doctor.ts'),
   diff: () => import('../operations/diff.ts'),
   check: () => import('../operations/check.ts'),
+  prune: () => import('../operations/prune.ts'),
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */

@@ -40,7 +40,7 @@ export function kopiaReasons<T extends Timed>(
 
 /** The same time of day so many days, weeks … ago, by the local calendar. */
 function cutoffOf(rule: KopiaRule, count: number, newestMs: number): number {
-  if (rule === 'latest') return -Infinity
+  if (rule === 'latest' || count === Infinity) return -Infinity
   if (rule === 'hourly') return newestMs - count * 3_600_000
   const time = new Date(newestMs)
   if (rule === 'daily') return time.setDate(time.getDate() - count)

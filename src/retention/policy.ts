@@ -46,6 +46,7 @@ export interface BorgPolicy {
 /** As Kopia: rules overlap, and reach back so many hours, days … from the newest snapshot, whether they have snapshots or not. */
 export interface KopiaPolicy {
   readonly kind: 'kopia'
+  /** How many periods; `Infinity` for all there are. */
   readonly counts: Readonly<Partial<Record<KopiaRule, number>>>
   readonly keepTags?: TagSets | undefined
 }

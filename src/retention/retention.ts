@@ -42,7 +42,8 @@ export function decideRetention<S extends Candidate>(
   })
 }
 
-function requireRules({ counts, keepTags = [], ...policy }: RetentionPolicy): void {
+/** @throws {CairnError} `INVALID_ARGUMENT` for a policy without any rule: it would remove everything */
+export function requireRules({ counts, keepTags = [], ...policy }: RetentionPolicy): void {
   const withinMs = 'withinMs' in policy ? policy.withinMs : undefined
   if (withinMs !== undefined || keepTags.length > 0 || Object.values(counts).some((count) => count > 0)) return
   throw new CairnError(

@@ -1,23 +1,17 @@
-import type { SessionId } from '../base/ids.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import { testSnapshot } from '../snapshot/testing.ts'
 import type { Candidate, Decision } from './policy.ts'
 
 /** For tests: candidates from a few words, decisions as text, other time zones. */
 
 /** A complete snapshot that began at this time, by which it is called unless told otherwise. */
-export function candidate(startedAt: string | number, changes: Partial<Candidate> = {}): Candidate {
+export function candidate(
+  startedAt: string | number,
+  changes: Partial<Snapshot & Candidate> = {},
+): Snapshot & { readonly pinned: boolean } {
   const text = new Date(startedAt).toISOString()
-  return {
-    id: '00'.repeat(16) as SessionId,
-    name: text,
-    startedAt: text,
-    endedAt: text,
-    hostname: 'vm',
-    paths: ['/home'],
-    tags: [],
-    checkpoint: false,
-    pinned: false,
-    ...changes,
-  }
+  const { pinned = false, ...fields } = changes
+  return { ...testSnapshot({ name: text, startedAt: text, endedAt: text, ...fields }), pinned }
 }
 
 /** The kept ones, as `name: rule #number` and so on, newest first. */

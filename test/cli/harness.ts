@@ -78,6 +78,7 @@ const UNEXPECTED: Operations = {
   config: unexpected('config'),
   diff: unexpected('diff'),
   check: unexpected('check'),
+  prune: unexpected('prune'),
 }
 
 /** A machine without a terminal. */

@@ -74,6 +74,7 @@ const operations: Operations = {
   config: () => Promise.reject(new Error('not pretended')),
   diff: () => Promise.reject(new Error('not pretended')),
   check: () => Promise.reject(new Error('not pretended')),
+  prune: () => Promise.reject(new Error('not pretended')),
 }
 
 const controller = new AbortController()
