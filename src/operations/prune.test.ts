@@ -133,6 +133,13 @@ describe('pruneSnapshots()', () => {
     assert.deepEqual((await names()).sort(), ['nas-0', 'vm-0'])
   })
 
+  it('leaves as many of each volume as a rule counts, when grouped by paths', async () => {
+    const volumes = ['db', 'web'].flatMap((name) => daily(name, 4, { paths: [`/var/lib/docker/volumes/${name}`] }))
+    const { prune, names } = await repositoryWith(volumes)
+    await prune({ policy: { kind: 'kopia', counts: { latest: 3 } }, groupBy: ['paths'] })
+    assert.deepEqual((await names()).sort(), ['db-0', 'db-1', 'db-2', 'web-0', 'web-1', 'web-2'])
+  })
+
   it('writes nothing in a dry run, and tells the same', async () => {
     const { prune, names, storage } = await repositoryWith(daily('s', 4))
     const before = storage.countMutations()

@@ -72,16 +72,31 @@ describe('Borg rules', () => {
   })
 
   it('keep quarters by the calendar, and by 13 ISO weeks', () => {
-    assert.deepEqual(decide(days(400), { counts: { '3monthly': 3 } }), [
-      '2026-06-15: 3monthly #1',
-      '2026-03-31: 3monthly #2',
-      '2025-12-31: 3monthly #3',
+    assert.deepEqual(decide(days(400), { counts: { quarterly_3monthly: 3 } }), [
+      '2026-06-15: quarterly_3monthly #1',
+      '2026-03-31: quarterly_3monthly #2',
+      '2025-12-31: quarterly_3monthly #3',
     ])
-    assert.deepEqual(decide(days(400), { counts: { '13weekly': 4 } }), [
-      '2026-06-15: 13weekly #1',
-      '2026-03-29: 13weekly #2', // the Sunday of week 13
-      '2025-12-28: 13weekly #3', // of week 52; Monday, 29 December is in week 1 of 2026
-      '2025-09-28: 13weekly #4', // of week 39
+    assert.deepEqual(decide(days(400), { counts: { quarterly_13weekly: 4 } }), [
+      '2026-06-15: quarterly_13weekly #1',
+      '2026-03-29: quarterly_13weekly #2', // the Sunday of week 13
+      '2025-12-28: quarterly_13weekly #3', // of week 52; Monday, 29 December is in week 1 of 2026
+      '2025-09-28: quarterly_13weekly #4', // of week 39
+    ])
+  })
+
+  it("keep quarters as Borg's own tests have it", () => {
+    const weeks = [
+      '2023-10-01T00:00:00.000Z',
+      '2023-07-02T00:00:00.001Z',
+      '2023-07-02T00:00:00.000Z',
+      '2023-04-02T00:00:00.001Z',
+      '2023-04-02T00:00:00.000Z',
+    ].map((time) => candidate(time))
+    assert.deepEqual(decide(weeks, { counts: { quarterly_13weekly: 3 } }), [
+      '2023-10-01T00:00:00.000Z: quarterly_13weekly #1',
+      '2023-07-02T00:00:00.001Z: quarterly_13weekly #2',
+      '2023-04-02T00:00:00.001Z: quarterly_13weekly #3',
     ])
   })
 

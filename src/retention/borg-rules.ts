@@ -4,8 +4,8 @@ import { periodOf } from './periods.ts'
 /**
  * What Borg's rules keep of snapshots that are given newest first, and why. Each has one reason: the first rule that keeps it.
  *
- * Learned from Borg 1.2.4, with which a test compares the outcome, and for the quarters from the manual of Borg 1.4. In one thing
- * it is different on purpose: `last` counts snapshots, where Borg takes it for `secondly` and drops those that share a second.
+ * Learned from Borg 1.2.4, with which a test compares the outcome, and for the quarters from its later versions. In one thing it is
+ * different on purpose: `last` counts snapshots, where that version takes it for `secondly` and drops what shares a second.
  */
 export function borgReasons<T extends Timed>(
   newestFirst: readonly T[],

@@ -4,7 +4,17 @@ import fc from 'fast-check'
 import { type Period, periodOf } from './periods.ts'
 import { inZone } from './testing.ts'
 
-const ALL: Period[] = ['secondly', 'minutely', 'hourly', 'daily', 'weekly', 'monthly', '13weekly', '3monthly', 'yearly']
+const ALL: Period[] = [
+  'secondly',
+  'minutely',
+  'hourly',
+  'daily',
+  'weekly',
+  'monthly',
+  'quarterly_13weekly',
+  'quarterly_3monthly',
+  'yearly',
+]
 
 const ZONES = ['UTC', 'Europe/Berlin', 'America/St_Johns', 'Australia/Lord_Howe', 'Pacific/Apia']
 
@@ -33,21 +43,21 @@ describe('periodOf()', () => {
     // 2020 had 53 weeks, the last from Monday, 28 December to Sunday, 3 January.
     assert.equal(samePeriod('weekly', 'UTC', '2020-12-28T00:00:00Z', '2021-01-03T23:59:59Z'), true)
     assert.equal(samePeriod('weekly', 'UTC', '2021-01-03T23:59:59Z', '2021-01-04T00:00:00Z'), false)
-    assert.equal(samePeriod('13weekly', 'UTC', '2020-09-28T00:00:00Z', '2021-01-03T23:59:59Z'), true)
-    assert.equal(samePeriod('13weekly', 'UTC', '2020-09-27T23:59:59Z', '2020-09-28T00:00:00Z'), false)
+    assert.equal(samePeriod('quarterly_13weekly', 'UTC', '2020-09-28T00:00:00Z', '2021-01-03T23:59:59Z'), true)
+    assert.equal(samePeriod('quarterly_13weekly', 'UTC', '2020-09-27T23:59:59Z', '2020-09-28T00:00:00Z'), false)
     // The first week of 2025 began on 30 December.
     assert.equal(samePeriod('weekly', 'UTC', '2024-12-29T12:00:00Z', '2024-12-30T12:00:00Z'), false)
     assert.equal(samePeriod('weekly', 'UTC', '2024-12-30T12:00:00Z', '2025-01-05T12:00:00Z'), true)
-    assert.equal(samePeriod('13weekly', 'UTC', '2024-12-30T12:00:00Z', '2025-03-30T12:00:00Z'), true)
-    assert.equal(samePeriod('13weekly', 'UTC', '2025-03-30T12:00:00Z', '2025-03-31T12:00:00Z'), false)
+    assert.equal(samePeriod('quarterly_13weekly', 'UTC', '2024-12-30T12:00:00Z', '2025-03-30T12:00:00Z'), true)
+    assert.equal(samePeriod('quarterly_13weekly', 'UTC', '2025-03-30T12:00:00Z', '2025-03-31T12:00:00Z'), false)
     // Weeks of the same number a year apart are different ones.
     assert.equal(samePeriod('weekly', 'UTC', '2025-01-01T12:00:00Z', '2026-01-01T12:00:00Z'), false)
   })
 
   it('has calendar quarters too', () => {
-    assert.equal(samePeriod('3monthly', 'UTC', '2026-01-01T00:00:00Z', '2026-03-31T23:59:59Z'), true)
-    assert.equal(samePeriod('3monthly', 'UTC', '2026-03-31T23:59:59Z', '2026-04-01T00:00:00Z'), false)
-    assert.equal(samePeriod('3monthly', 'UTC', '2025-02-01T00:00:00Z', '2026-02-01T00:00:00Z'), false)
+    assert.equal(samePeriod('quarterly_3monthly', 'UTC', '2026-01-01T00:00:00Z', '2026-03-31T23:59:59Z'), true)
+    assert.equal(samePeriod('quarterly_3monthly', 'UTC', '2026-03-31T23:59:59Z', '2026-04-01T00:00:00Z'), false)
+    assert.equal(samePeriod('quarterly_3monthly', 'UTC', '2025-02-01T00:00:00Z', '2026-02-01T00:00:00Z'), false)
   })
 
   it('nests: times that share a finer period share the coarser one', () => {
@@ -57,9 +67,9 @@ describe('periodOf()', () => {
       ['hourly', 'daily'],
       ['daily', 'weekly'],
       ['daily', 'monthly'],
-      ['weekly', '13weekly'],
-      ['monthly', '3monthly'],
-      ['3monthly', 'yearly'],
+      ['weekly', 'quarterly_13weekly'],
+      ['monthly', 'quarterly_3monthly'],
+      ['quarterly_3monthly', 'yearly'],
     ]
     const time = fc.integer({ min: Date.UTC(1990, 0), max: Date.UTC(2040, 0) })
     fc.assert(

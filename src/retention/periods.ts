@@ -5,8 +5,8 @@ export type Period =
   | 'daily'
   | 'weekly'
   | 'monthly'
-  | '13weekly'
-  | '3monthly'
+  | 'quarterly_13weekly'
+  | 'quarterly_3monthly'
   | 'yearly'
 
 /**
@@ -27,12 +27,12 @@ const PERIODS: Record<Period, (time: Date) => string> = {
     return `${year}-${week}`
   },
   monthly: (time) => `${PERIODS.yearly(time)}-${time.getMonth()}`,
-  '13weekly'(time) {
+  quarterly_13weekly(time) {
     const { year, week } = isoWeekOf(time)
     // The 53rd week of a long year belongs to its last quarter.
     return `${year}-${Math.min(4, Math.ceil(week / 13))}`
   },
-  '3monthly': (time) => `${PERIODS.yearly(time)}-${Math.floor(time.getMonth() / 3)}`,
+  quarterly_3monthly: (time) => `${PERIODS.yearly(time)}-${Math.floor(time.getMonth() / 3)}`,
   yearly: (time) => String(time.getFullYear()),
 }
 

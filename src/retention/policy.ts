@@ -18,8 +18,8 @@ export const BORG_RULES = [
   'daily',
   'weekly',
   'monthly',
-  '13weekly',
-  '3monthly',
+  'quarterly_13weekly',
+  'quarterly_3monthly',
   'yearly',
 ] as const
 

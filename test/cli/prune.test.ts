@@ -70,9 +70,9 @@ describe('prune', () => {
       ],
       [
         ['--keep-last=0', '--keep-secondly=1', '--keep-minutely=2', '--keep-13weekly=3'],
-        borg({ last: 0, secondly: 1, minutely: 2, '13weekly': 3 }),
+        borg({ last: 0, secondly: 1, minutely: 2, quarterly_13weekly: 3 }),
       ],
-      [['--keep-3monthly', '5'], borg({ '3monthly': 5 })],
+      [['--keep-3monthly', '5'], borg({ quarterly_3monthly: 5 })],
       ...Object.entries({
         '2H': DAY_MS / 12,
         '3d': 3 * DAY_MS,
