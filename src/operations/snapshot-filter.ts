@@ -1,7 +1,7 @@
-import { CairnError } from '../base/errors.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
 import { pathsKey } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { PathPatterns, parseWantedPath } from '../sources/patterns.ts'
+import { PathPatterns, type PatternRule, parseWantedPath } from '../sources/patterns.ts'
 
 /** Which snapshots are meant: those that fit everything that is given. */
 export interface SnapshotFilter {
@@ -37,10 +37,25 @@ export function filterSnapshots(snapshots: readonly Snapshot[], filter: Snapshot
 }
 
 function nameMatcher(glob: string): (name: string) => boolean {
-  if (glob === '' || glob.includes('/')) {
-    const found = glob === '' ? 'it is empty' : "names of snapshots have no '/'"
-    throw new CairnError('INVALID_ARGUMENT', `Cannot use '${glob}' to choose snapshots: ${found}; '*' stands for all`)
-  }
-  const patterns = new PathPatterns([], [parseWantedPath(`sh:${glob}`)])
+  if (glob === '') throw unusable(glob, 'it is empty')
+  if (glob.includes('/')) throw unusable(glob, "names of snapshots have no '/'")
+  const patterns = new PathPatterns([], [parseNameGlob(glob)])
   return (name) => patterns.decide(name).included
+}
+
+function parseNameGlob(glob: string): PatternRule {
+  try {
+    return parseWantedPath(`sh:${glob}`)
+  } catch (error) {
+    if (!isCairnError(error, 'INVALID_ARGUMENT')) throw error
+    throw unusable(glob, 'it is no pattern', error)
+  }
+}
+
+function unusable(glob: string, found: string, cause?: CairnError): CairnError {
+  return new CairnError(
+    'INVALID_ARGUMENT',
+    `Cannot choose snapshots by '${glob}': ${found}; write a name in which * and ? stand for others, and [ab] for one of these`,
+    { cause },
+  )
 }

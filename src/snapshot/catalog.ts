@@ -68,7 +68,10 @@ export function seriesKey({ hostname, paths }: Pick<Snapshot, 'hostname' | 'path
   return JSON.stringify([hostname, pathsKey(paths)])
 }
 
-/** The same for the same paths in any order. By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined before or after decoding. */
+/**
+ * The same for the same paths in any order. By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined
+ * before or after decoding.
+ */
 export function pathsKey(paths: readonly string[]): string {
   const raw = paths.map((path) => toRawName(path).toString('latin1'))
   return JSON.stringify(raw.sort())
