@@ -66,6 +66,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./compact.ts'),
   },
   {
+    name: 'prune',
+    group: REPOSITORY,
+    summary: 'delete the snapshots that no rule says to keep',
+    load: () => import('./prune.ts'),
+  },
+  {
     name: 'init',
     group: REPOSITORY,
     summary: 'make a new, empty repository',

@@ -10,10 +10,12 @@ import { EXIT_WARNINGS } from './exit-codes.ts'
 import { parseCount, parseDuration, parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
 import { addPatternOptions } from './pattern-options.ts'
+import { parseTimestamp } from './timestamp.ts'
 
 interface CreateCommandOptions extends CreateReportOptions {
   readonly compression?: string
   readonly comment?: string
+  readonly timestamp?: number
   readonly workers?: number
   readonly dryRun?: true
   readonly detect?: Detect
@@ -70,6 +72,7 @@ export const define: DefineCommand = (command, context) => {
     .usage('[REPO::NAME] PATH... [OPTIONS]')
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
+    .option('--timestamp <TIME>', 'time of the snapshot: 2026-11-21T13:44:05, or of a file', parseTimestamp)
     .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
     .option('--list', 'print every entry with a status letter')
     .option('--filter <LETTERS>', 'print only entries with these status letters, like AME', parseFilter)
@@ -187,6 +190,7 @@ async function run(
       nameIsDefault: selection.snapshot === undefined,
       compression: options.compression,
       comment: options.comment === undefined ? undefined : await context.expand(options.comment),
+      timestampMs: options.timestamp,
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
       detect: options.detect,

@@ -24,6 +24,7 @@ export interface Operations {
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
+  readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
 }
 
 export const systemOperations: Operations = {
@@ -39,6 +40,7 @@ export const systemOperations: Operations = {
   diff: () => import('../operations/diff.ts'),
   check: () => import('../operations/check.ts'),
   compact: () => import('../operations/compact.ts'),
+  prune: () => import('../operations/prune.ts'),
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */

@@ -230,6 +230,23 @@ describe('createSnapshot()', () => {
     assert.deepEqual([issues, snapshot.incomplete], [0, false])
   })
 
+  it('takes the time it is given for that of the snapshot, and detects changes by the real one', async () => {
+    const clock = fixedClock(systemClock.now())
+    const repository = await TestRepository.create({ clock })
+    const source = newSource()
+    const { snapshot } = await repository.create([source], { timestampMs: Date.UTC(2101, 1, 3) })
+    assert.deepEqual([snapshot.startedAt, snapshot.endedAt], ['2101-02-03T00:00:00.000Z', '2101-02-03T00:00:00.000Z'])
+    // Its files changed just before that run: a time a hundred years later is no reason to trust them.
+    clock.set(clock.now() + 3_600_000)
+    const { events } = await repository.create([source], { timestampMs: Date.UTC(2001, 1, 3) })
+    assert.equal(statuses(events)[`${source.slice(1)}/a`], 'M')
+    const { snapshots } = await listSnapshots(repository.access)
+    assert.deepEqual(
+      snapshots.map(({ startedAt }) => startedAt.slice(0, 4)),
+      ['2001', '2101'],
+    )
+  })
+
   it('saves several roots, relative ones among them, under the paths they were given', async () => {
     const repository = await TestRepository.create()
     const source = newSource()

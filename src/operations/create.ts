@@ -68,6 +68,8 @@ export interface CreateOptions {
   /** Like `zstd,3`; the default when absent. */
   readonly compression?: string | undefined
   readonly comment?: string | undefined
+  /** When the snapshot is said to have been begun, in ms since 1970; when it was when absent. */
+  readonly timestampMs?: number | undefined
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
@@ -248,11 +250,12 @@ class CreateRun {
   #snapshot(id: SessionId, name: string, archived: Archived, checkpoint: boolean): Snapshot {
     const { options, session, source, counter, startedAtMs } = this.#run
     const { data, trees } = archived
+    const { timestampMs = startedAtMs } = options
     return {
       id,
       name,
-      startedAt: new Date(startedAtMs).toISOString(),
-      endedAt: new Date(this.#clock.now()).toISOString(),
+      startedAt: new Date(timestampMs).toISOString(),
+      endedAt: new Date(timestampMs + this.#clock.now() - startedAtMs).toISOString(),
       hostname: hostName(),
       username: currentUser().name,
       paths: source.paths,

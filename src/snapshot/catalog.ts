@@ -59,14 +59,20 @@ export function findParent(
   hostname: string,
   paths: readonly string[],
 ): Snapshot | undefined {
-  const key = pathsKey(paths)
-  return latestSnapshot(
-    snapshots.filter((snapshot) => snapshot.hostname === hostname && pathsKey(snapshot.paths) === key),
-  )
+  const key = seriesKey({ hostname, paths })
+  return latestSnapshot(snapshots.filter((snapshot) => seriesKey(snapshot) === key))
 }
 
-/** By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined before or after decoding. */
-function pathsKey(paths: readonly string[]): string {
+/** The same for snapshots of the same paths on the same host, in whatever order the paths were given. */
+export function seriesKey({ hostname, paths }: Pick<Snapshot, 'hostname' | 'paths'>): string {
+  return JSON.stringify([hostname, pathsKey(paths)])
+}
+
+/**
+ * The same for the same paths in any order. By bytes: the text of a path that is not UTF-8 depends on whether its parts were joined
+ * before or after decoding.
+ */
+export function pathsKey(paths: readonly string[]): string {
   const raw = paths.map((path) => toRawName(path).toString('latin1'))
   return JSON.stringify(raw.sort())
 }

@@ -78,6 +78,20 @@ describe('create', () => {
     assert.equal(options.listEntries, false)
   })
 
+  it('takes the time of the snapshot, and refuses what is none', async () => {
+    const { operations, calls } = creating()
+    for (const args of [['--timestamp', '2025-01-02T03:04:05'], ['--timestamp=2025-01-02T03:04:05Z'], []])
+      assert.equal((await runCli(['create', 'r::n', 'a', ...args], { operations })).exitCode, 0)
+    assert.deepEqual(
+      calls.map(({ options }) => options.timestampMs),
+      [Date.UTC(2025, 0, 2, 2, 4, 5), Date.UTC(2025, 0, 2, 3, 4, 5), undefined],
+    )
+    const wrong = await runCli(['create', 'r::n', 'a', '--timestamp', 'yesterday'], { operations })
+    assert.equal(wrong.exitCode, 2)
+    assert.match(wrong.stderr, /--timestamp.*'yesterday' is invalid.*It must be a time like/)
+    assert.equal(calls.length, 3)
+  })
+
   it('takes the repository from -r, before or after the command, and from the environment', async () => {
     const rows: [argv: string[], env: Record<string, string>, location: string, name: string][] = [
       [['create', '-r', 'r', 'a'], {}, 'r', 'vm-2026-11-21T13:44:05'],

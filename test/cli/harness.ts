@@ -79,6 +79,7 @@ const UNEXPECTED: Operations = {
   diff: unexpected('diff'),
   check: unexpected('check'),
   compact: unexpected('compact'),
+  prune: unexpected('prune'),
 }
 
 /** A machine without a terminal. */

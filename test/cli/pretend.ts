@@ -75,6 +75,7 @@ const operations: Operations = {
   diff: () => Promise.reject(new Error('not pretended')),
   check: () => Promise.reject(new Error('not pretended')),
   compact: () => Promise.reject(new Error('not pretended')),
+  prune: () => Promise.reject(new Error('not pretended')),
 }
 
 const controller = new AbortController()

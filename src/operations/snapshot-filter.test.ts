@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { LATIN1_NAME } from '../../test/testing.ts'
+import { testSnapshot } from '../snapshot/testing.ts'
+import { type SnapshotFilter, filterSnapshots } from './snapshot-filter.ts'
+
+const SNAPSHOTS = [
+  testSnapshot({ name: 'vm-1', hostname: 'vm', paths: ['/a', '/b'], tags: ['x'] }),
+  testSnapshot({ name: 'vm-2.checkpoint', hostname: 'vm', paths: ['/a'], checkpoint: true }),
+  testSnapshot({ name: 'vm*', hostname: 'VM', paths: [`/${LATIN1_NAME}`], tags: ['x', 'y'] }),
+  testSnapshot({ name: 'nas-10', hostname: 'nas', paths: ['/a'], tags: ['z'] }),
+  testSnapshot({ name: 'x.checkpoint', hostname: 'nas', paths: [], tags: [] }),
+]
+
+function names(filter: SnapshotFilter): string[] {
+  return filterSnapshots(SNAPSHOTS, filter).map(({ name }) => name)
+}
+
+describe('filterSnapshots()', () => {
+  it('means all without a filter', () => {
+    assert.equal(names({}).length, SNAPSHOTS.length)
+    assert.equal(names({ prefix: '' }).length, SNAPSHOTS.length)
+    assert.equal(names({ glob: '*' }).length, SNAPSHOTS.length)
+  })
+
+  it('takes a prefix as it is, and a pattern for the whole name', () => {
+    assert.deepEqual(names({ prefix: 'vm-' }), ['vm-1', 'vm-2.checkpoint'])
+    assert.deepEqual(names({ prefix: 'vm*' }), ['vm*'])
+    assert.deepEqual(names({ glob: 'vm' }), [])
+    assert.deepEqual(names({ glob: 'vm-?' }), ['vm-1', 'vm-2.checkpoint'])
+    assert.deepEqual(names({ glob: '*-1' }), ['vm-1'])
+    assert.deepEqual(names({ glob: '*-1*' }), ['vm-1', 'nas-10'])
+    assert.deepEqual(names({ glob: '[!v]*' }), ['nas-10', 'x.checkpoint'])
+    assert.deepEqual(names({ prefix: 'vm', glob: '*1' }), ['vm-1'])
+  })
+
+  it('knows a checkpoint by the name its run was to have, and nothing else so', () => {
+    assert.deepEqual(names({ glob: 'vm-2' }), ['vm-2.checkpoint'])
+    assert.deepEqual(names({ glob: '*.checkpoint' }), ['x.checkpoint'])
+  })
+
+  it('takes hosts and sets of tags as alternatives, and all of several paths', () => {
+    assert.deepEqual(names({ hosts: ['vm'] }), ['vm-1', 'vm-2.checkpoint'])
+    assert.deepEqual(names({ hosts: ['VM', 'nas'] }), ['vm*', 'nas-10', 'x.checkpoint'])
+    assert.deepEqual(names({ tags: [['x']] }), ['vm-1', 'vm*'])
+    assert.deepEqual(names({ tags: [['x', 'y'], ['z']] }), ['vm*', 'nas-10'])
+    assert.deepEqual(names({ paths: ['/a'] }), ['vm-1', 'vm-2.checkpoint', 'nas-10'])
+    assert.deepEqual(names({ paths: ['/b', '/a'] }), ['vm-1'])
+    assert.deepEqual(names({ paths: [`/${LATIN1_NAME}`] }), ['vm*'])
+    assert.deepEqual(names({ paths: ['/a'], hosts: ['nas'], tags: [['x']] }), [])
+  })
+
+  it('refuses patterns that can match no name', () => {
+    for (const glob of ['', 'a/b', '/', '[z-a]']) {
+      assert.throws(
+        () => names({ glob }),
+        { code: 'INVALID_ARGUMENT', message: /^Cannot choose snapshots by .*; write a name/ },
+        glob,
+      )
+    }
+  })
+})
