@@ -61,14 +61,50 @@ export function everyInlineId(
   test: (bytes: Uint8Array, offset: number) => boolean,
 ): boolean | undefined {
   const reader = new ByteReader(content, what)
-  if (reader.u8() !== 0) return undefined
+  return reader.u8() === 0 ? everyId(reader, content, test) : undefined
+}
+
+function everyId(reader: ByteReader, bytes: Uint8Array, test: (bytes: Uint8Array, offset: number) => boolean): boolean {
   while (!reader.done) {
     const offset = reader.offset
     reader.skip(CHUNK_ID_BYTES)
     reader.varint()
-    if (!test(content, offset)) return false
+    if (!test(bytes, offset)) return false
   }
   return true
+}
+
+/**
+ * Visits every id that content is made of, a list chunk before those it lists, without allocating for each. `enter` is asked
+ * before a list of data chunks is opened; with `false` it is passed over.
+ *
+ * @throws {CairnError} `DATA_CORRUPT`, and what `load` throws for lists that were entered
+ */
+export async function visitContent(
+  content: Uint8Array,
+  load: LoadChunk,
+  what: string,
+  visitor: { enter(id: ChunkId): boolean; visit(bytes: Uint8Array, offset: number): void },
+): Promise<void> {
+  const visit = (bytes: Uint8Array, offset: number): boolean => {
+    visitor.visit(bytes, offset)
+    return true
+  }
+  if (everyInlineId(content, what, visit) !== undefined) return
+  const { height, refs } = topOf(content, what)
+  await visitLists(refs, height)
+
+  async function visitLists(lists: readonly ChunkRef[], level: number): Promise<void> {
+    for (const { id } of lists) {
+      visit(id, 0)
+      // Lists of lists are few, and asking for them would take knowing at which height they were entered.
+      if (level > 1) await visitLists(await loadList(id, load, what), level - 1)
+      else if (visitor.enter(id)) {
+        const list = await load(id)
+        everyId(listReader(list, what), list, visit)
+      }
+    }
+  }
 }
 
 /** Every id that content is made of, list chunks first: what must be there for it to be readable. */
@@ -111,10 +147,14 @@ async function* idsBelow(
 }
 
 async function loadList(id: Uint8Array, load: LoadChunk, what: string): Promise<ChunkRef[]> {
-  const reader = new ByteReader(await load(id), what)
+  return readRefs(listReader(await load(id), what))
+}
+
+function listReader(list: Uint8Array, what: string): ByteReader {
+  const reader = new ByteReader(list, what)
   if (reader.u8() !== TREE_CHUNK_VERSION || reader.u8() !== TREE_CHUNK_KINDS.contentList)
     throw reader.corrupt('want a content list')
-  return readRefs(reader)
+  return reader
 }
 
 function saveLists(refs: readonly ChunkRef[], writer: ByteWriter, save: SaveChunk): ChunkRef[] {

@@ -36,6 +36,18 @@ export async function findNode(tree: ChunkId, name: string, load: LoadChunk): Pr
   return undefined
 }
 
+/**
+ * One chunk of a tree: the nodes it holds, or the ids of the chunks that hold them.
+ *
+ * @throws {CairnError} `DATA_CORRUPT` when it is neither, and what `load` throws
+ */
+export async function readTreeChunk(id: ChunkId, load: LoadChunk): Promise<{ nodes: TreeNode[]; parts: ChunkId[] }> {
+  const { kind, reader } = openTreeChunk(id, await load(id))
+  return kind === TREE_CHUNK_KINDS.nodes
+    ? { nodes: readNodes(reader, id, undefined), parts: [] }
+    : { nodes: [], parts: readTreeList(reader).map((part) => part.id) }
+}
+
 /** Ids of the chunks one directory's tree consists of, its own id first; not those of the trees below it. */
 export async function treeChunkIds(tree: ChunkId, load: LoadChunk): Promise<ChunkId[]> {
   const top = openTreeChunk(tree, await load(tree))
