@@ -105,13 +105,16 @@ describe('docs/format.md', () => {
     await session.flushIndex()
     const open = await keysOf(storage)
     await session.commit({})
+    await repository.rename(session.id, 'another name')
+    await repository.pin(session.id, true)
+    await repository.forget(session.id)
     const keys = new Set([...open, ...(await keysOf(storage))])
     for (const key of keys)
       assert.ok(
         patterns.some((pattern) => pattern.test(key)),
         key,
       )
-    assert.equal(new Set([...keys].map((key) => key.split('/')[0])).size, 7)
+    assert.equal(new Set([...keys].map((key) => key.split('/')[0])).size, 10)
   })
 
   it('names the contexts of all keys', () => {
@@ -213,6 +216,8 @@ describe('docs/format.md', () => {
       checkpoint: true,
       leftOut: ['acls'],
       parent: '1'.repeat(32),
+      rewriteOf: '2'.repeat(32),
+      pinned: true,
       stats: {},
     }
     const { snapshot: record } = encodeSnapshot(snapshot as Snapshot)
@@ -228,6 +233,33 @@ describe('docs/format.md', () => {
     assert.deepEqual(decode(counters), Object.fromEntries(counters.map((name, i) => [name, i])))
     for (const left of counters)
       assert.throws(() => decode(counters.filter((name) => name !== left)), { code: 'DATA_CORRUPT' }, left)
+  })
+
+  it('lists the fields of labels and the texts of claims', async () => {
+    const { storage, repository } = await newTestRepository()
+    const session = await WriteSession.open(repository)
+    await session.claimName('a name')
+    await session.commit({})
+    await repository.changeLabel(session.id, () => ({ comment: 'c', tags: ['t'] }))
+    await repository.rename(session.id, 'another name')
+    const next = await WriteSession.open(repository)
+    await next.claimName('another name', session.id)
+    const key = `labels/${session.id}-2`
+    const label = openObject('label', repository.keys, key, await storage.get(key)).toString()
+    assert.deepEqual(
+      table('field of a label', 'value')
+        .map(([name]) => name)
+        .sort(),
+      Object.keys(JSON.parse(label) as object).sort(),
+    )
+    const keys = await keysOf(storage, 'names/')
+    const claims = await Promise.all(keys.map(async (name) => Buffer.from(await storage.get(name)).toString()))
+    assert.deepEqual(
+      table('text')
+        .map(([text]) => text)
+        .sort(),
+      claims.map((text) => text.replaceAll(/[0-9a-f]{32}/g, '<sid>')).sort(),
+    )
   })
 
   it('numbers the tags of nodes', () => {

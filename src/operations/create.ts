@@ -268,6 +268,8 @@ class CreateRun {
       checkpoint,
       leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),
       parent: this.#parent?.id,
+      rewriteOf: undefined,
+      pinned: false,
       stats: {
         ...counter.stats(),
         addedBytes: data.newBytes,

@@ -6,7 +6,7 @@ import { ChunkHasher, deriveKey } from '../codec/hash.ts'
  * What an object is; part of its header and of its key, so that one kind can never pass for another.
  * The numbers are part of the format.
  */
-export const OBJECT_KINDS = { dataPack: 1, treePack: 2, index: 3, commit: 4, session: 5 } as const
+export const OBJECT_KINDS = { dataPack: 1, treePack: 2, index: 3, commit: 4, session: 5, label: 6 } as const
 
 export type ObjectKind = keyof typeof OBJECT_KINDS
 /** The two kinds of packs: file content, and everything trees are made of. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { SessionId } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
+import type { Repository } from '../repository/repository.ts'
 import { findParent, findSnapshot, loadSnapshots } from './catalog.ts'
 import { type Snapshot, encodeSnapshot } from './snapshot.ts'
 import { testSnapshot } from './testing.ts'
@@ -9,6 +10,8 @@ import { testSnapshot } from './testing.ts'
 function snapshot(id: string, fields: Partial<Snapshot> = {}): Snapshot {
   return testSnapshot({ id: id.padEnd(32, '0') as SessionId, ...fields })
 }
+
+const noLabels = async (): ReturnType<Repository['loadLabels']> => ({ labels: new Map(), pinned: new Set() })
 
 describe('loadSnapshots()', () => {
   it('gives the oldest first, equal times by id, and leaves out commits of something else', async () => {
@@ -20,7 +23,7 @@ describe('loadSnapshots()', () => {
     ]
     const records = made.map((one) => ({ session: one.id, value: encodeSnapshot(one) }))
     const other = { session: 'e'.repeat(32) as SessionId, value: { reclaimed: [] } }
-    const loaded = await loadSnapshots({ loadCommits: async () => [other, ...records] })
+    const loaded = await loadSnapshots({ loadCommits: async () => [other, ...records], loadLabels: noLabels })
     assert.deepEqual(
       loaded.map(({ id }) => id[0]),
       ['d', 'c', 'a', 'b'],
@@ -33,7 +36,7 @@ describe('loadSnapshots()', () => {
       { session: bad.id, value: { snapshot: { ...(encodeSnapshot(bad)['snapshot'] as object), name: 1 } } },
       { session: good.id, value: encodeSnapshot(good) },
     ]
-    const repository = { loadCommits: async () => records }
+    const repository = { loadCommits: async () => records, loadLabels: noLabels }
     await assert.rejects(loadSnapshots(repository), { code: 'DATA_CORRUPT' })
     const damaged: unknown[] = []
     const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })

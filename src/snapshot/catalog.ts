@@ -1,22 +1,53 @@
 import { CairnError } from '../base/errors.ts'
 import { toRawName } from '../base/raw-name.ts'
-import { type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
+import { type CommitRecord, type Label, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
 
 /**
- * All committed snapshots but the forgotten ones, oldest first. Needs the index loaded.
+ * All committed snapshots but the forgotten ones, oldest first, with the names, comments and tags that they have now. Needs the
+ * index loaded.
  *
- * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
+ * @throws {CairnError} `DATA_CORRUPT` naming a damaged record or label, unless `onDamaged` takes it
  */
 export async function loadSnapshots(
-  repository: Pick<Repository, 'loadCommits'>,
+  repository: Pick<Repository, 'loadCommits' | 'loadLabels'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
-  const records = await repository.loadCommits(options)
-  const snapshots = records
+  return withLabels(repository, await repository.loadCommits(options), options)
+}
+
+/**
+ * Those that are forgotten and still there, in the same way. Whether all that they need is there too is for `undelete` to find out.
+ *
+ * @throws {CairnError} as `loadSnapshots`
+ */
+export async function loadDeletedSnapshots(
+  repository: Pick<Repository, 'loadForgottenCommits' | 'loadLabels'>,
+  options: LoadOptions = {},
+): Promise<Snapshot[]> {
+  return withLabels(repository, await repository.loadForgottenCommits(options), options)
+}
+
+async function withLabels(
+  repository: Pick<Repository, 'loadLabels'>,
+  records: readonly CommitRecord[],
+  options: LoadOptions,
+): Promise<Snapshot[]> {
+  const committed = records
     .map((record) => passOver(options.onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
     .filter((snapshot) => snapshot !== undefined)
+  const { labels, pinned } = await repository.loadLabels(
+    committed.map(({ id }) => id),
+    options,
+  )
+  const snapshots = committed.map((snapshot) => withLabel(snapshot, labels.get(snapshot.id), pinned.has(snapshot.id)))
   return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
+}
+
+/** A snapshot as it was committed, with what was changed of it since. */
+export function withLabel(snapshot: Snapshot, label: Label = {}, pinned = false): Snapshot {
+  const { name = snapshot.name, comment = snapshot.comment, tags = snapshot.tags } = label
+  return { ...snapshot, name, comment, tags, pinned }
 }
 
 /**

@@ -115,6 +115,8 @@ export function aSnapshot(changes: Partial<SnapshotInfo> = {}): SnapshotInfo {
     tags: [],
     incomplete: false,
     checkpoint: false,
+    pinned: false,
+    rewriteOf: undefined,
     programVersion: '1.2.3',
     tree: 'ab'.repeat(32),
     commandLine: ['cairn', 'create', 'repo::monday', '/home/ann'],

@@ -37,6 +37,11 @@ export function forgottenKey(session: SessionId): string {
   return `forgotten/${session}`
 }
 
+/** The mark of a snapshot that policies keep. */
+export function pinKey(session: SessionId): string {
+  return `pins/${session}`
+}
+
 export function encodeSession(keys: RepositoryKeys, session: SessionId, record: SessionRecord): Buffer {
   return sealObject('session', keys, sessionKey(session), Buffer.from(JSON.stringify(record)))
 }
