@@ -216,7 +216,7 @@ describe('docs/format.md', () => {
       checkpoint: true,
       leftOut: ['acls'],
       parent: '1'.repeat(32),
-      rewriteOf: '2'.repeat(32),
+      madeFrom: '2'.repeat(32),
       pinned: true,
       stats: {},
     }

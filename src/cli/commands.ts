@@ -13,6 +13,7 @@ export interface CommandEntry {
 
 const BACKUPS = 'Back up and restore:'
 const SNAPSHOTS = 'Look at snapshots:'
+const MANAGE = 'Manage snapshots:'
 const REPOSITORY = 'Repository:'
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -54,6 +55,48 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./info.ts'),
   },
   {
+    name: 'delete',
+    group: MANAGE,
+    summary: 'delete snapshots; their space is reclaimed later',
+    load: () => import('./delete.ts'),
+  },
+  {
+    name: 'undelete',
+    group: MANAGE,
+    summary: 'bring a deleted snapshot back',
+    load: () => import('./undelete.ts'),
+  },
+  {
+    name: 'rename',
+    group: MANAGE,
+    summary: 'give a snapshot another name',
+    load: () => import('./rename.ts'),
+  },
+  {
+    name: 'tag',
+    group: MANAGE,
+    summary: 'change the tags of snapshots',
+    load: () => import('./tag.ts'),
+  },
+  {
+    name: 'comment',
+    group: MANAGE,
+    summary: 'change the comment of a snapshot',
+    load: () => import('./comment.ts'),
+  },
+  {
+    name: 'pin',
+    group: MANAGE,
+    summary: 'keep snapshots from being deleted by a policy',
+    load: () => import('./pin.ts'),
+  },
+  {
+    name: 'unpin',
+    group: MANAGE,
+    summary: 'take pins away again',
+    load: () => import('./unpin.ts'),
+  },
+  {
     name: 'check',
     group: REPOSITORY,
     summary: 'verify that a repository, or one of its snapshots, is sound',
@@ -91,4 +134,6 @@ export const OTHER_NAMES: Readonly<Record<string, string>> = {
   ls: 'list',
   stats: 'info',
   save: 'create',
+  forget: 'delete',
+  rm: 'delete',
 }

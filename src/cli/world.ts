@@ -22,6 +22,12 @@ export interface Operations {
   >
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
+  readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
+  readonly undelete: () => Promise<Pick<typeof import('../operations/undelete.ts'), 'undeleteSnapshot'>>
+  readonly rename: () => Promise<Pick<typeof import('../operations/rename.ts'), 'renameSnapshot'>>
+  readonly labels: () => Promise<
+    Pick<typeof import('../operations/labels.ts'), 'changeTags' | 'changeComment' | 'pinSnapshots'>
+  >
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
 }
 
@@ -36,6 +42,10 @@ export const systemOperations: Operations = {
   config: () => import('../operations/config.ts'),
   doctor: () => import('../operations/doctor.ts'),
   diff: () => import('../operations/diff.ts'),
+  delete: () => import('../operations/delete.ts'),
+  undelete: () => import('../operations/undelete.ts'),
+  rename: () => import('../operations/rename.ts'),
+  labels: () => import('../operations/labels.ts'),
   check: () => import('../operations/check.ts'),
 }
 

@@ -268,7 +268,7 @@ class CreateRun {
       checkpoint,
       leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),
       parent: this.#parent?.id,
-      rewriteOf: undefined,
+      madeFrom: undefined,
       pinned: false,
       stats: {
         ...counter.stats(),

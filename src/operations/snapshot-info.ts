@@ -53,8 +53,8 @@ export interface SnapshotInfo {
   readonly checkpoint: boolean
   /** No policy deletes it. */
   readonly pinned: boolean
-  /** The id of the snapshot it was made from by leaving out some of it. */
-  readonly rewriteOf: string | undefined
+  /** The id of the snapshot it was made from: a deleted one that came back, or one of which something was left out. */
+  readonly madeFrom: string | undefined
   readonly programVersion: string
   /** Hex id of the root tree. */
   readonly tree: string

@@ -317,19 +317,20 @@ export class Repository {
 
   /**
    * Changes comment or tags of a snapshot; of two changes at once none is lost. `change` is given the label as it is, and returns
-   * the fields to replace; it is asked again when another process was quicker.
+   * the fields to replace, or `undefined` for none; it is asked again when another process was quicker.
    *
    * @throws {CairnError} as `loadLabels`
    */
   async changeLabel(
     session: SessionId,
-    change: (label: Label) => Omit<Label, 'name'>,
+    change: (label: Label) => Omit<Label, 'name'> | undefined,
     options: LoadOptions = {},
   ): Promise<void> {
     const { storage, keys } = this
     for (;;) {
       const head = await loadLabel(storage, keys, session, options)
-      if (await putLabel(storage, keys, session, head, change(head.label), options)) return
+      const changes = change(head.label)
+      if (!changes || (await putLabel(storage, keys, session, head, changes, options))) return
     }
   }
 

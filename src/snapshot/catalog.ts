@@ -1,4 +1,5 @@
 import { CairnError } from '../base/errors.ts'
+import { toHex } from '../base/ids.ts'
 import { toRawName } from '../base/raw-name.ts'
 import { type CommitRecord, type Label, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
@@ -44,6 +45,13 @@ async function withLabels(
   return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
 }
 
+/** The deleted snapshots that have not come back already. */
+export function withoutRestored(deleted: readonly Snapshot[], present: readonly Snapshot[]): Snapshot[] {
+  // One that was made by leaving something out is no such thing: it has another tree.
+  const restored = new Set(present.map(({ madeFrom, tree }) => `${madeFrom} ${toHex(tree)}`))
+  return deleted.filter(({ id, tree }) => !restored.has(`${id} ${toHex(tree)}`))
+}
+
 /** A snapshot as it was committed, with what was changed of it since. */
 export function withLabel(snapshot: Snapshot, label: Label = {}, pinned = false): Snapshot {
   const { name = snapshot.name, comment = snapshot.comment, tags = snapshot.tags } = label
@@ -57,8 +65,7 @@ export function withLabel(snapshot: Snapshot, label: Label = {}, pinned = false)
  * @throws {CairnError} `NOT_FOUND` when there is none, `INVALID_ARGUMENT` when several ids begin so
  */
 export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
-  const named =
-    wanted === 'latest' ? latestSnapshot(snapshots) : snapshots.findLast((snapshot) => snapshot.name === wanted)
+  const named = wanted === 'latest' ? latestSnapshot(snapshots) : findNamed(snapshots, wanted)
   if (named) return named
   const matches = /^[0-9a-f]{4,32}$/.test(wanted) ? snapshots.filter((snapshot) => snapshot.id.startsWith(wanted)) : []
   if (matches.length > 1) {
@@ -74,6 +81,13 @@ export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Sn
     'NOT_FOUND',
     `Cannot find the snapshot '${wanted}': no name or id matches; 'cairn list' shows what there is`,
   )
+}
+
+/** A snapshot that was made to take the place of another one of its name goes before that. */
+function findNamed(snapshots: readonly Snapshot[], name: string): Snapshot | undefined {
+  const named = snapshots.filter((snapshot) => snapshot.name === name)
+  const replaced = new Set(named.map(({ madeFrom }) => madeFrom))
+  return named.findLast(({ id }) => !replaced.has(id))
 }
 
 /** The newest that is no checkpoint; only where all are, the newest of them. */

@@ -55,8 +55,8 @@ export interface Snapshot {
   readonly leftOut: readonly string[]
   /** The snapshot this one was compared with while it was made. */
   readonly parent: SessionId | undefined
-  /** The snapshot this one was made from, by leaving out some of it. */
-  readonly rewriteOf: SessionId | undefined
+  /** The snapshot this one was made from: a deleted one that came back, or one of which something was left out. */
+  readonly madeFrom: SessionId | undefined
   /** No policy deletes it. Not of the commit record: a mark that comes and goes. */
   readonly pinned: boolean
   readonly stats: SnapshotStats
@@ -116,7 +116,7 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     checkpoint: fields.optionalFlag('checkpoint'),
     leftOut: fields.optionalTexts('leftOut'),
     parent: fields.optionalSession('parent'),
-    rewriteOf: fields.optionalSession('rewriteOf'),
+    madeFrom: fields.optionalSession('madeFrom'),
     pinned: false,
     stats: fields.numbers('stats', STATS),
   }

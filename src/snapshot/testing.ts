@@ -227,7 +227,7 @@ export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
     checkpoint: false,
     leftOut: [],
     parent: undefined,
-    rewriteOf: undefined,
+    madeFrom: undefined,
     pinned: false,
     stats: {
       filesNew: 1,

@@ -77,6 +77,10 @@ const UNEXPECTED: Operations = {
   info: unexpected('info'),
   config: unexpected('config'),
   diff: unexpected('diff'),
+  delete: unexpected('delete'),
+  undelete: unexpected('undelete'),
+  rename: unexpected('rename'),
+  labels: unexpected('labels'),
   check: unexpected('check'),
 }
 
@@ -116,7 +120,7 @@ export function aSnapshot(changes: Partial<SnapshotInfo> = {}): SnapshotInfo {
     incomplete: false,
     checkpoint: false,
     pinned: false,
-    rewriteOf: undefined,
+    madeFrom: undefined,
     programVersion: '1.2.3',
     tree: 'ab'.repeat(32),
     commandLine: ['cairn', 'create', 'repo::monday', '/home/ann'],

@@ -73,6 +73,10 @@ const operations: Operations = {
   info: () => Promise.reject(new Error('not pretended')),
   config: () => Promise.reject(new Error('not pretended')),
   diff: () => Promise.reject(new Error('not pretended')),
+  delete: () => Promise.reject(new Error('not pretended')),
+  undelete: () => Promise.reject(new Error('not pretended')),
+  rename: () => Promise.reject(new Error('not pretended')),
+  labels: () => Promise.reject(new Error('not pretended')),
   check: () => Promise.reject(new Error('not pretended')),
 }
 
