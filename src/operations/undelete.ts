@@ -11,6 +11,9 @@ import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
 import { explainRefusal } from './store-refusal.ts'
 
+/** Paths that are named of those whose chunks are gone. */
+const NAMED_PATHS = 5
+
 export interface UndeleteOptions {
   /** `latest`, a name or the beginning of an id, of a snapshot that was deleted. */
   readonly wanted: string
@@ -92,17 +95,13 @@ async function requireChunks(repository: Repository, snapshot: Snapshot, access:
   const search = new MissingChunks(repository.table)
   await visitReferences(snapshot, (id) => repository.readChunk(id, access), search, access)
   if (search.missing === 0) return
-  const more = search.missing - search.paths.size
   const named = [...search.paths].map((path) => toPrintable(path)).join(', ')
   throw new CairnError(
     'NOT_FOUND',
-    `Cannot undelete snapshot '${toPrintable(snapshot.name)}': its space has been reclaimed in part, and ${search.missing} of its chunks are gone (of ${named}${more > 0 ? ' …' : ''}); nothing was changed`,
+    `Cannot undelete snapshot '${toPrintable(snapshot.name)}': its space has been reclaimed in part, and ${search.missing} of its chunks are gone (of ${named}${search.paths.size === NAMED_PATHS ? ' …' : ''}); nothing was changed`,
     { details: { missingChunks: search.missing, paths: [...search.paths] } },
   )
 }
-
-/** Paths that are named. */
-const NAMED_PATHS = 5
 
 class MissingChunks implements ReferenceVisitor {
   readonly #table: ChunkTable
