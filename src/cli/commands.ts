@@ -85,6 +85,13 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./comment.ts'),
   },
   {
+    name: 'rewrite',
+    alias: 'recreate',
+    group: MANAGE,
+    summary: 'leave paths out of snapshots that are there',
+    load: () => import('./rewrite.ts'),
+  },
+  {
     name: 'pin',
     group: MANAGE,
     summary: 'keep snapshots from being deleted by a policy',

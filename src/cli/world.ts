@@ -25,6 +25,7 @@ export interface Operations {
   readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
   readonly undelete: () => Promise<Pick<typeof import('../operations/undelete.ts'), 'undeleteSnapshot'>>
   readonly rename: () => Promise<Pick<typeof import('../operations/rename.ts'), 'renameSnapshot'>>
+  readonly rewrite: () => Promise<Pick<typeof import('../operations/rewrite.ts'), 'rewriteSnapshots'>>
   readonly labels: () => Promise<
     Pick<typeof import('../operations/labels.ts'), 'changeTags' | 'changeComment' | 'pinSnapshots'>
   >
@@ -45,6 +46,7 @@ export const systemOperations: Operations = {
   delete: () => import('../operations/delete.ts'),
   undelete: () => import('../operations/undelete.ts'),
   rename: () => import('../operations/rename.ts'),
+  rewrite: () => import('../operations/rewrite.ts'),
   labels: () => import('../operations/labels.ts'),
   check: () => import('../operations/check.ts'),
 }

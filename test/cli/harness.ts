@@ -80,6 +80,7 @@ const UNEXPECTED: Operations = {
   delete: unexpected('delete'),
   undelete: unexpected('undelete'),
   rename: unexpected('rename'),
+  rewrite: unexpected('rewrite'),
   labels: unexpected('labels'),
   check: unexpected('check'),
 }

@@ -76,6 +76,7 @@ const operations: Operations = {
   delete: () => Promise.reject(new Error('not pretended')),
   undelete: () => Promise.reject(new Error('not pretended')),
   rename: () => Promise.reject(new Error('not pretended')),
+  rewrite: () => Promise.reject(new Error('not pretended')),
   labels: () => Promise.reject(new Error('not pretended')),
   check: () => Promise.reject(new Error('not pretended')),
 }
