@@ -7,13 +7,14 @@ import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { createReport, type CreateReportOptions } from './create-report.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
-import { parseCount, parseDuration, parseSize } from './option-values.ts'
+import { collectTags, parseCount, parseDuration, parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
 import { addPatternOptions } from './pattern-options.ts'
 
 interface CreateCommandOptions extends CreateReportOptions {
   readonly compression?: string
   readonly comment?: string
+  readonly tag?: string[]
   readonly workers?: number
   readonly dryRun?: true
   readonly detect?: Detect
@@ -70,6 +71,7 @@ export const define: DefineCommand = (command, context) => {
     .usage('[REPO::NAME] PATH... [OPTIONS]')
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
+    .option('--tag <TAG>', 'tag to give it, or several with commas between them (repeatable)', collectTags)
     .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
     .option('--list', 'print every entry with a status letter')
     .option('--filter <LETTERS>', 'print only entries with these status letters, like AME', parseFilter)
@@ -187,6 +189,7 @@ async function run(
       nameIsDefault: selection.snapshot === undefined,
       compression: options.compression,
       comment: options.comment === undefined ? undefined : await context.expand(options.comment),
+      tags: options.tag,
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
       detect: options.detect,

@@ -1,5 +1,6 @@
 import { CairnError } from '../base/errors.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
+import { collectTags } from './option-values.ts'
 import {
   type SelectionOptions,
   accessForChanges,
@@ -31,11 +32,6 @@ export const define: DefineCommand = (command, context) => {
     .action((first: string | undefined, more: string[], options: TagCommandOptions) =>
       run(context, first === undefined ? [] : [first, ...more], options),
     )
-}
-
-/** Tags given so far, with those of one more option. */
-export function collectTags(value: string, given: string[] = []): string[] {
-  return value === '' ? given : [...given, ...value.split(',')]
 }
 
 async function run(context: CommandContext, values: string[], options: TagCommandOptions): Promise<void> {

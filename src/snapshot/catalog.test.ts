@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { SessionId } from '../base/ids.ts'
+import { type SessionId, asChunkId } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
 import type { Repository } from '../repository/repository.ts'
-import { findParent, findSnapshot, loadSnapshots } from './catalog.ts'
+import { findParent, findSnapshot, loadSnapshots, withoutRestored } from './catalog.ts'
 import { type Snapshot, encodeSnapshot } from './snapshot.ts'
 import { testSnapshot } from './testing.ts'
 
@@ -41,6 +41,51 @@ describe('loadSnapshots()', () => {
     const damaged: unknown[] = []
     const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })
     assert.deepEqual([loaded.map(({ id }) => id), damaged], [[good.id], [`commits/${bad.id}`]])
+  })
+})
+
+describe('a label', () => {
+  it('says what a snapshot is called now, and leaves the rest to its commit', async () => {
+    const made = [
+      snapshot('a', { name: 'old', comment: 'c', tags: ['t'] }),
+      snapshot('b', { name: 'b', comment: 'c', tags: ['t'] }),
+      snapshot('c', { name: 'c', comment: 'c', tags: ['t'] }),
+    ]
+    const [a, b] = made.map(({ id }) => id) as [SessionId, SessionId]
+    const loaded = await loadSnapshots({
+      loadCommits: async () => made.map((one) => ({ session: one.id, value: encodeSnapshot(one) })),
+      loadLabels: async (sessions) => {
+        assert.deepEqual(
+          sessions,
+          made.map(({ id }) => id),
+        )
+        const labels = new Map([
+          [a, { name: 'new' }],
+          [b, { comment: '', tags: [] }],
+        ])
+        return { labels, pinned: new Set([b]) }
+      },
+    })
+    assert.deepEqual(
+      loaded.map(({ name, comment, tags, pinned }) => [name, comment, tags, pinned]),
+      [
+        ['new', 'c', ['t'], false],
+        ['b', '', [], true],
+        ['c', 'c', ['t'], false],
+      ],
+    )
+    assert.equal(findSnapshot(loaded, 'new').id, a)
+    assert.throws(() => findSnapshot(loaded, 'old'), { code: 'NOT_FOUND' })
+  })
+})
+
+describe('withoutRestored()', () => {
+  it('leaves out what has come back whole, not what was made from it otherwise', () => {
+    const deleted = [snapshot('a'), snapshot('b'), snapshot('c')]
+    const [a, b] = deleted.map(({ id }) => id)
+    const other = asChunkId(Buffer.alloc(32, 7))
+    const present = [snapshot('d', { madeFrom: a }), snapshot('e', { madeFrom: b, tree: other })]
+    assert.deepEqual(withoutRestored(deleted, present), deleted.slice(1))
   })
 })
 
@@ -87,6 +132,21 @@ describe('findSnapshot()', () => {
 function found(...snapshots: Snapshot[]): (string | undefined)[] {
   return [findSnapshot(snapshots, 'latest').id[0], findParent(snapshots, 'host', ['/'])?.id[0]]
 }
+
+describe('a snapshot that takes the place of another', () => {
+  it('is found by the name that both have, whichever is later', () => {
+    const old = snapshot('a', { name: 'n' })
+    const made = snapshot('b', { name: 'n', madeFrom: old.id })
+    for (const snapshots of [
+      [old, made],
+      [made, old],
+    ]) {
+      assert.equal(findSnapshot(snapshots, 'n'), made)
+      assert.equal(findSnapshot(snapshots, old.id), old)
+    }
+    assert.equal(findSnapshot([old], 'n'), old)
+  })
+})
 
 describe('a checkpoint', () => {
   const [one, two, three] = [snapshot('1'), snapshot('2', { checkpoint: true }), snapshot('3', { checkpoint: true })]
