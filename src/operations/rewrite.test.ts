@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { TestRepository, expectSound, newFolder, statuses } from '../../test/testing.ts'
 import { digestTree } from '../../test/tree-digest.ts'
 import { testBytes } from '../chunker/testing.ts'
+import { CairnError } from '../base/errors.ts'
 import { LocalStorage } from '../storage/local/local-storage.ts'
 import { FaultyStorage } from '../storage/testing.ts'
 import { changeComment, changeTags, pinSnapshots } from './labels.ts'
@@ -177,6 +178,33 @@ describe('rewriteSnapshots()', () => {
       { code: 'NOT_FOUND' },
     )
     assert.deepEqual([repository.objects('commits/'), repository.objects('sessions/')], [before, []])
+  })
+
+  it('changes nothing where the store does not permit it, and says when the old one has to be deleted by hand', async () => {
+    const repository = await TestRepository.create()
+    const source = newSource()
+    await repository.create([source], { name: 'a' })
+    for (const [kind, prefix, message, left] of [
+      ['put', 'sessions/', /Cannot rewrite snapshot 'a': the store does not permit it/, 1],
+      ['put', 'packs/', /Cannot rewrite snapshot 'a': the store does not permit it/, 1],
+      ['putIfAbsent', 'names/', /Cannot rewrite snapshot 'a': the store does not permit it/, 1],
+      ['putIfAbsent', 'commits/', /Cannot rewrite snapshot 'a': the store does not permit it/, 1],
+      [
+        'put',
+        'forgotten/',
+        /Cannot delete the snapshot [0-9a-f]{32} that was rewritten: .* delete the old one by its id/,
+        2,
+      ],
+    ] as const) {
+      const openStorage = async (location: string): Promise<FaultyStorage> => {
+        const storage = new FaultyStorage(await LocalStorage.open(location))
+        storage.fail({ kind, prefix, times: Infinity, error: new CairnError('STORAGE_DENIED', 'Cannot: append only') })
+        return storage
+      }
+      await assert.rejects(rewrite(repository, source, { openStorage }), { code: 'STORAGE_DENIED', message })
+      assert.equal((await snapshotsOf(repository)).length, left)
+    }
+    await expectSound(repository)
   })
 
   it('leaves the old snapshot or the new one under the name, wherever it is stopped, and can be run again', async () => {

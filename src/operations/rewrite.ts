@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../base/abort.ts'
-import { CairnError, isCairnError, toCairnError } from '../base/errors.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
 import { type ChunkId, type SessionId, asChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { parseCompression } from '../codec/compression.ts'
@@ -97,15 +97,23 @@ class SnapshotRewriting {
   }
 
   async run(id: SessionId): Promise<RewriteResult> {
+    const snapshot = await this.#find(id)
     if (this.#options.dryRun) {
-      const snapshot = await this.#find(id)
       const { leftOut } = await this.#rewrite(snapshot, saveNothing)
       return { before: this.#info(snapshot), after: undefined, leftOut }
     }
+    const what = `Cannot rewrite snapshot '${toPrintable(snapshot.name)}'`
+    const result = await explainRefusal(what, () => this.#replace(id))
+    if (result.after) await this.#forget(id, result.after.id)
+    return result
+  }
+
+  /** Commits what is left of a snapshot in its place. */
+  async #replace(id: SessionId): Promise<RewriteResult> {
     // The session comes first: what it finds in the index is not reclaimed before it ends (docs/concurrency.md).
-    const session = await explainRefusal('Cannot rewrite', () => WriteSession.open(this.#repository, this.#access))
+    const session = await WriteSession.open(this.#repository, this.#access)
     try {
-      return await this.#replace(await this.#find(id), session)
+      return await this.#commitRest(await this.#find(id), session)
     } finally {
       await session.abandon() // of no effect after a commit
     }
@@ -114,11 +122,11 @@ class SnapshotRewriting {
   /** The snapshot as it is now. */
   async #find(id: SessionId): Promise<Snapshot> {
     const found = (await loadSnapshots(this.#repository, this.#access)).find((snapshot) => snapshot.id === id)
-    if (!found) throw new CairnError('NOT_FOUND', `Cannot rewrite snapshot ${id}: it has just been deleted`)
+    if (!found) throw justDeleted(id)
     return found
   }
 
-  async #replace(snapshot: Snapshot, session: WriteSession): Promise<RewriteResult> {
+  async #commitRest(snapshot: Snapshot, session: WriteSession): Promise<RewriteResult> {
     const { table, keys } = this.#repository
     const writer = new ChunkWriter({
       kind: 'treePack',
@@ -172,20 +180,21 @@ class SnapshotRewriting {
 
   async #commit(before: Snapshot, after: Snapshot, session: WriteSession): Promise<void> {
     const repository = this.#repository
-    const what = `Cannot rewrite snapshot '${toPrintable(before.name)}'`
     await session.claimName(after.name, before.id)
-    if (await repository.isForgotten(before.id, this.#access))
-      throw new CairnError('NOT_FOUND', `${what}: it has just been deleted`)
+    if (await repository.isForgotten(before.id, this.#access)) throw justDeleted(before.id)
     // The pin is there before the snapshot is, so that no policy finds it without. One without a snapshot says nothing.
-    if (before.pinned) await explainRefusal(what, () => repository.pin(after.id, true, this.#access))
-    await explainRefusal(what, () => session.commit(encodeSnapshot(after)))
+    if (before.pinned) await repository.pin(after.id, true, this.#access)
+    await session.commit(encodeSnapshot(after))
+  }
+
+  async #forget(before: SessionId, after: string): Promise<void> {
     try {
-      await repository.forget(before.id)
+      await this.#repository.forget(before)
     } catch (error) {
       if (!isCairnError(error)) throw error
       throw new CairnError(
         error.code,
-        `Cannot delete the snapshot ${before.id} that was rewritten: ${toCairnError(error).message}; the new one, ${after.id}, has its name too, so delete the old one by its id`,
+        `Cannot delete the snapshot ${before} that was rewritten: ${error.message}; the new one, ${after}, has its name too, so delete the old one by its id`,
         { cause: error },
       )
     }
@@ -194,6 +203,10 @@ class SnapshotRewriting {
   #info(snapshot: Snapshot): SnapshotInfo {
     return toSnapshotInfo(snapshot, this.#repository.index)
   }
+}
+
+function justDeleted(id: SessionId): CairnError {
+  return new CairnError('NOT_FOUND', `Cannot rewrite snapshot ${id}: it has just been deleted`)
 }
 
 function withTree(

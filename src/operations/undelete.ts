@@ -29,21 +29,28 @@ export interface UndeleteOptions {
  *   `INVALID_ARGUMENT` when several have the name; `STORAGE_DENIED`. Then nothing has changed
  */
 export async function undeleteSnapshot(access: RepositoryAccess, options: UndeleteOptions): Promise<SnapshotInfo> {
-  return withRepository(access, async (repository) => {
-    // The session comes first: what it finds in the index is not reclaimed before it ends (docs/concurrency.md).
-    const session = await explainRefusal('Cannot undelete a snapshot', () => WriteSession.open(repository, access))
-    try {
-      const deleted = await findDeleted(repository, options.wanted, access)
-      await requireChunks(repository, deleted, access)
-      const restored: Snapshot = { ...deleted, id: session.id, madeFrom: deleted.id, pinned: false, ...nameOf(options) }
-      await claim(session, restored.name, options)
-      await session.commit(encodeSnapshot(restored))
-      return toSnapshotInfo(restored, repository.index)
-    } catch (error) {
-      await session.abandon()
-      throw error
-    }
-  })
+  const action = `Cannot undelete snapshot '${toPrintable(options.wanted)}'`
+  return withRepository(access, (repository) => explainRefusal(action, () => undelete(repository, access, options)))
+}
+
+async function undelete(
+  repository: Repository,
+  access: RepositoryAccess,
+  options: UndeleteOptions,
+): Promise<SnapshotInfo> {
+  // The session comes first: what it finds in the index is not reclaimed before it ends (docs/concurrency.md).
+  const session = await WriteSession.open(repository, access)
+  try {
+    const deleted = await findDeleted(repository, options.wanted, access)
+    await requireChunks(repository, deleted, access)
+    const restored: Snapshot = { ...deleted, id: session.id, madeFrom: deleted.id, pinned: false, ...nameOf(options) }
+    await claim(session, restored.name, options)
+    await session.commit(encodeSnapshot(restored))
+    return toSnapshotInfo(restored, repository.index)
+  } catch (error) {
+    await session.abandon()
+    throw error
+  }
 }
 
 function nameOf({ name }: UndeleteOptions): { name?: string } {
