@@ -9,6 +9,7 @@ import { feed, testBytes } from '../src/chunker/testing.ts'
 import { COMPRESSION_CODES } from '../src/codec/compression.ts'
 import { ChunkHasher, deriveKey } from '../src/codec/hash.ts'
 import { CIPHER_CODES, OBJECT_KINDS, deriveRepositoryKeys } from '../src/repository/keys.ts'
+import { changeLabel, changeName, changePin } from '../src/repository/labels.ts'
 import { MAX_CHUNKS, MAX_PACK_BYTES } from '../src/repository/pack/pack-format.ts'
 import { TOP_LEVEL_NAMES } from '../src/repository/repository.ts'
 import { FORMAT_VERSION, HEADER_BYTES, newHeader, openObject } from '../src/repository/sealed-object.ts'
@@ -105,8 +106,8 @@ describe('docs/format.md', () => {
     await session.flushIndex()
     const open = await keysOf(storage)
     await session.commit({})
-    await repository.rename(session.id, 'another name')
-    await repository.pin(session.id, true)
+    await changeName(repository, session.id, 'another name')
+    await changePin(repository, session.id, true)
     await repository.forget(session.id)
     const keys = new Set([...open, ...(await keysOf(storage))])
     for (const key of keys)
@@ -240,8 +241,8 @@ describe('docs/format.md', () => {
     const session = await WriteSession.open(repository)
     await session.claimName('a name')
     await session.commit({})
-    await repository.changeLabel(session.id, () => ({ comment: 'c', tags: ['t'] }))
-    await repository.rename(session.id, 'another name')
+    await changeLabel(repository, session.id, () => ({ comment: 'c', tags: ['t'] }))
+    await changeName(repository, session.id, 'another name')
     const next = await WriteSession.open(repository)
     await next.claimName('another name', session.id)
     const key = `labels/${session.id}-2`

@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
+import { loadLabels } from '../repository/labels.ts'
 import {
   getOrError,
   hashOfName,
@@ -33,7 +34,7 @@ export async function readSnapshots(
   }
   // Labels that are damaged are reported with the other small objects.
   const ids = snapshots.map(({ id }) => id)
-  const { labels, pinned } = await repository.loadLabels(ids, { ...options, onDamaged: () => undefined })
+  const { labels, pinned } = await loadLabels(repository, ids, { ...options, onDamaged: () => undefined })
   const current = snapshots.map((snapshot) => withLabel(snapshot, labels.get(snapshot.id), pinned.has(snapshot.id)))
   return current.sort((a, b) => (a.startedAt < b.startedAt ? -1 : a.startedAt > b.startedAt ? 1 : 0))
 }

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../base/abort.ts'
 import { CairnError } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
+import { changeLabel, changePin } from '../repository/labels.ts'
 import type { Repository } from '../repository/repository.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
@@ -30,7 +31,8 @@ export async function changeTags(
   for (const tag of [changes.set, changes.add, changes.remove].flatMap((tags) => tags ?? [])) checkTag(tag)
   return changeEach(access, selection, 'Cannot change the tags of', async (repository, snapshot) => {
     let { tags } = snapshot
-    await repository.changeLabel(
+    await changeLabel(
+      repository,
       snapshot.id,
       (label) => {
         const before = label.tags ?? snapshot.tags
@@ -70,7 +72,8 @@ export async function changeComment(
   comment: string,
 ): Promise<SnapshotInfo[]> {
   return changeEach(access, selection, 'Cannot change the comment of', async (repository, snapshot) => {
-    await repository.changeLabel(
+    await changeLabel(
+      repository,
       snapshot.id,
       (label) => ((label.comment ?? snapshot.comment) === comment ? undefined : { comment }),
       access,
@@ -87,7 +90,7 @@ export async function pinSnapshots(
 ): Promise<SnapshotInfo[]> {
   const action = isPinned ? 'Cannot pin' : 'Cannot unpin'
   return changeEach(access, selection, action, async (repository, snapshot) => {
-    if (snapshot.pinned !== isPinned) await repository.pin(snapshot.id, isPinned, access)
+    if (snapshot.pinned !== isPinned) await changePin(repository, snapshot.id, isPinned, access)
     return { ...snapshot, pinned: isPinned }
   })
 }

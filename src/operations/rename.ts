@@ -1,5 +1,6 @@
 import { CairnError } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
+import { changeName } from '../repository/labels.ts'
 import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
@@ -17,7 +18,7 @@ export async function renameSnapshot(access: RepositoryAccess, wanted: string, n
     const snapshot = findSnapshot(await loadSnapshots(repository, access), wanted)
     if (snapshot.name !== name) {
       const action = `Cannot rename snapshot '${toPrintable(snapshot.name)}'`
-      await explainRefusal(action, () => repository.rename(snapshot.id, name, access))
+      await explainRefusal(action, () => changeName(repository, snapshot.id, name, access))
       if (await repository.isForgotten(snapshot.id, access))
         throw new CairnError('NOT_FOUND', `${action}: it has just been deleted; 'cairn undelete' brings it back`)
     }

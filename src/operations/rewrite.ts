@@ -4,6 +4,7 @@ import { type ChunkId, type SessionId, asChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { parseCompression } from '../codec/compression.ts'
 import { ChunkWriter } from '../repository/chunk-writer.ts'
+import { changePin } from '../repository/labels.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
@@ -183,7 +184,7 @@ class SnapshotRewriting {
     await session.claimName(after.name, before.id)
     if (await repository.isForgotten(before.id, this.#access)) throw justDeleted(before.id)
     // The pin is there before the snapshot is, so that no policy finds it without. One without a snapshot says nothing.
-    if (before.pinned) await repository.pin(after.id, true, this.#access)
+    if (before.pinned) await changePin(repository, after.id, true, this.#access)
     await session.commit(encodeSnapshot(after))
   }
 

@@ -9,7 +9,7 @@
 import { type AbortOptions } from '../base/abort.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
-import { type RepositoryId, type SessionId, asSessionId, toHex } from '../base/ids.ts'
+import { type RepositoryId, type SessionId, toHex } from '../base/ids.ts'
 import { randomBytes } from '../codec/random.ts'
 import { type ChunkerParams, DEFAULT_CHUNKER_PARAMS } from '../chunker/params.ts'
 import { probePutIfAbsent } from '../storage/put-if-absent-probe.ts'
@@ -34,9 +34,7 @@ import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './k
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
-import { type Label, listLabels, loadLabel, putLabel, readLabel } from './sessions/label-log.ts'
-import { claimAndRename } from './sessions/name-claim.ts'
-import { commitKey, findObject, forgottenKey, pinKey } from './sessions/open-session.ts'
+import { commitKey, findObject, forgottenKey, listIds } from './sessions/open-session.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
 export { FORMAT_VERSION }
@@ -46,7 +44,6 @@ export type {
   DamageListener,
   EncryptionMode,
   KeyFiles,
-  Label,
   LoadOptions,
   LoadedIndex,
   RepositoryConfig,
@@ -294,58 +291,6 @@ export class Repository {
   }
 
   /**
-   * What was changed of these snapshots since their commits, and which of them are pinned. One listing of each, and only labels
-   * that there are get read.
-   *
-   * @throws {CairnError} `DATA_CORRUPT` naming a damaged label, unless `onDamaged` takes it; the one before it counts then
-   */
-  async loadLabels(
-    sessions: readonly SessionId[],
-    options: LoadOptions = {},
-  ): Promise<{ labels: ReadonlyMap<SessionId, Label>; pinned: ReadonlySet<SessionId> }> {
-    const { storage, keys } = this
-    const numbers = await listLabels(storage, undefined, options)
-    const labelled = sessions.filter((session) => numbers.has(session))
-    const labels = await Promise.all(
-      labelled.map(async (session): Promise<[SessionId, Label]> => {
-        const { label } = await readLabel(storage, keys, session, numbers.get(session) ?? [], options)
-        return [session, label]
-      }),
-    )
-    return { labels: new Map(labels), pinned: await listIds(storage, 'pins/', options) }
-  }
-
-  /**
-   * Changes comment or tags of a snapshot; of two changes at once none is lost. `change` is given the label as it is, and returns
-   * the fields to replace, or `undefined` for none; it is asked again when another process was quicker.
-   *
-   * @throws {CairnError} as `loadLabels`
-   */
-  async changeLabel(
-    session: SessionId,
-    change: (label: Label) => Omit<Label, 'name'> | undefined,
-    options: LoadOptions = {},
-  ): Promise<void> {
-    const { storage, keys } = this
-    for (;;) {
-      const head = await loadLabel(storage, keys, session, options)
-      const changes = change(head.label)
-      if (!changes || (await putLabel(storage, keys, session, head, changes, options))) return
-    }
-  }
-
-  /** Gives a snapshot a name that no other has. @throws {CairnError} `SNAPSHOT_EXISTS`; then nothing has changed */
-  async rename(session: SessionId, name: string, options: AbortOptions = {}): Promise<void> {
-    await claimAndRename(this.storage, this.keys, name, session, options)
-  }
-
-  /** Marks a snapshot to be kept whatever a policy says, or takes the mark away. */
-  async pin(session: SessionId, isPinned: boolean, options: AbortOptions = {}): Promise<void> {
-    if (isPinned) await this.storage.put(pinKey(session), new Uint8Array(), options)
-    else await this.storage.delete(pinKey(session), options)
-  }
-
-  /**
    * Changes settings for all runs that open the repository from now on, and returns what they are then.
    *
    * The object is read again just before it is replaced, and once more after: when another process changed it meanwhile, its
@@ -427,16 +372,6 @@ export class Repository {
   async #fetch(address: ChunkAddress, options: AbortOptions): Promise<Segment> {
     return this.#reader.read(await fetchSegment(this.storage, address, options))
   }
-}
-
-/** The ids of the objects below a prefix. */
-async function listIds(storage: Storage, prefix: string, options: AbortOptions): Promise<Set<SessionId>> {
-  const ids = new Set<SessionId>()
-  for await (const { key } of storage.list(prefix, options)) {
-    const id = asSessionId(key.slice(prefix.length))
-    if (id) ids.add(id)
-  }
-  return ids
 }
 
 /** The sealed bytes of one segment. @throws {CairnError} `DATA_CORRUPT` when the pack is missing or too short */

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type SessionId, asChunkId } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
-import type { Repository } from '../repository/repository.ts'
+import { deriveRepositoryKeys } from '../repository/keys.ts'
+import { changeLabel, changeName, changePin } from '../repository/labels.ts'
+import type { CommitRecord } from '../repository/repository.ts'
+import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { findParent, findSnapshot, loadSnapshots, withoutRestored } from './catalog.ts'
 import { type Snapshot, encodeSnapshot } from './snapshot.ts'
 import { testSnapshot } from './testing.ts'
@@ -11,7 +14,11 @@ function snapshot(id: string, fields: Partial<Snapshot> = {}): Snapshot {
   return testSnapshot({ id: id.padEnd(32, '0') as SessionId, ...fields })
 }
 
-const noLabels = async (): ReturnType<Repository['loadLabels']> => ({ labels: new Map(), pinned: new Set() })
+/** A repository with these commits, and no labels. */
+function withCommits(records: readonly CommitRecord[]): Parameters<typeof loadSnapshots>[0] {
+  const keys = deriveRepositoryKeys(Buffer.alloc(32), 'none')
+  return { loadCommits: async () => [...records], storage: new MemoryStorage(), keys }
+}
 
 describe('loadSnapshots()', () => {
   it('gives the oldest first, equal times by id, and leaves out commits of something else', async () => {
@@ -23,7 +30,7 @@ describe('loadSnapshots()', () => {
     ]
     const records = made.map((one) => ({ session: one.id, value: encodeSnapshot(one) }))
     const other = { session: 'e'.repeat(32) as SessionId, value: { reclaimed: [] } }
-    const loaded = await loadSnapshots({ loadCommits: async () => [other, ...records], loadLabels: noLabels })
+    const loaded = await loadSnapshots(withCommits([other, ...records]))
     assert.deepEqual(
       loaded.map(({ id }) => id[0]),
       ['d', 'c', 'a', 'b'],
@@ -36,7 +43,7 @@ describe('loadSnapshots()', () => {
       { session: bad.id, value: { snapshot: { ...(encodeSnapshot(bad)['snapshot'] as object), name: 1 } } },
       { session: good.id, value: encodeSnapshot(good) },
     ]
-    const repository = { loadCommits: async () => records, loadLabels: noLabels }
+    const repository = withCommits(records)
     await assert.rejects(loadSnapshots(repository), { code: 'DATA_CORRUPT' })
     const damaged: unknown[] = []
     const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })
@@ -52,20 +59,12 @@ describe('a label', () => {
       snapshot('c', { name: 'c', comment: 'c', tags: ['t'] }),
     ]
     const [a, b] = made.map(({ id }) => id) as [SessionId, SessionId]
-    const loaded = await loadSnapshots({
-      loadCommits: async () => made.map((one) => ({ session: one.id, value: encodeSnapshot(one) })),
-      loadLabels: async (sessions) => {
-        assert.deepEqual(
-          sessions,
-          made.map(({ id }) => id),
-        )
-        const labels = new Map([
-          [a, { name: 'new' }],
-          [b, { comment: '', tags: [] }],
-        ])
-        return { labels, pinned: new Set([b]) }
-      },
-    })
+    const repository = withCommits(made.map((one) => ({ session: one.id, value: encodeSnapshot(one) })))
+    await changeName(repository, a, 'new')
+    await changeLabel(repository, b, () => ({ comment: '' }))
+    await changeLabel(repository, b, () => ({ tags: [] }))
+    await changePin(repository, b, true)
+    const loaded = await loadSnapshots(repository)
     assert.deepEqual(
       loaded.map(({ name, comment, tags, pinned }) => [name, comment, tags, pinned]),
       [

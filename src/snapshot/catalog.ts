@@ -1,7 +1,8 @@
 import { CairnError } from '../base/errors.ts'
 import { toHex } from '../base/ids.ts'
 import { toRawName } from '../base/raw-name.ts'
-import { type CommitRecord, type Label, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
+import { type Label, loadLabels } from '../repository/labels.ts'
+import { type CommitRecord, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
 
 /**
@@ -11,7 +12,7 @@ import { type Snapshot, decodeSnapshot } from './snapshot.ts'
  * @throws {CairnError} `DATA_CORRUPT` naming a damaged record or label, unless `onDamaged` takes it
  */
 export async function loadSnapshots(
-  repository: Pick<Repository, 'loadCommits' | 'loadLabels'>,
+  repository: Pick<Repository, 'loadCommits' | 'storage' | 'keys'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
   return withLabels(repository, await repository.loadCommits(options), options)
@@ -23,21 +24,22 @@ export async function loadSnapshots(
  * @throws {CairnError} as `loadSnapshots`
  */
 export async function loadDeletedSnapshots(
-  repository: Pick<Repository, 'loadForgottenCommits' | 'loadLabels'>,
+  repository: Pick<Repository, 'loadForgottenCommits' | 'storage' | 'keys'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
   return withLabels(repository, await repository.loadForgottenCommits(options), options)
 }
 
 async function withLabels(
-  repository: Pick<Repository, 'loadLabels'>,
+  repository: Pick<Repository, 'storage' | 'keys'>,
   records: readonly CommitRecord[],
   options: LoadOptions,
 ): Promise<Snapshot[]> {
   const committed = records
     .map((record) => passOver(options.onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
     .filter((snapshot) => snapshot !== undefined)
-  const { labels, pinned } = await repository.loadLabels(
+  const { labels, pinned } = await loadLabels(
+    repository,
     committed.map(({ id }) => id),
     options,
   )

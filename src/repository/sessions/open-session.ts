@@ -82,6 +82,16 @@ export async function listSessions(storage: Storage, options: AbortOptions): Pro
   return sessions
 }
 
+/** The ids in the keys of markers below a prefix like `forgotten/`. */
+export async function listIds(storage: Storage, prefix: string, options: AbortOptions): Promise<Set<SessionId>> {
+  const ids = new Set<SessionId>()
+  for await (const { key } of storage.list(prefix, options)) {
+    const id = asSessionId(key.slice(prefix.length))
+    if (id) ids.add(id)
+  }
+  return ids
+}
+
 /** The object with exactly this key, as a listing shows it. */
 export async function findObject(
   storage: Storage,
