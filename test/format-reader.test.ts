@@ -3,6 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import type { SessionId } from '../src/base/ids.ts'
+import { changeLabel, changeName } from '../src/repository/labels.ts'
+import { openRepository } from '../src/repository/repository.ts'
+import { LocalStorage } from '../src/storage/local/local-storage.ts'
 import { type ForeignNode, ForeignReader } from './format-reader.ts'
 import { makeRepoV1 } from './testdata/make-repo-v1.ts'
 import { type FixtureEntry, REPO_V1_PASSPHRASE, entriesOf } from './testdata/repo-v1.ts'
@@ -73,6 +77,20 @@ for (const made of ['now', 'by version 1'] as const) {
     }
 
     if (made === 'now') {
+      it('has the names, comments and tags that snapshots have now', async () => {
+        const storage = await LocalStorage.open(path.join(folder, 'none'))
+        const keyFiles = { pathOf: () => '', load: async () => undefined, save: async () => '' }
+        const repository = await openRepository(storage, { keyFiles, askPassphrase: async () => undefined })
+        const [session] = readdirSync(path.join(folder, 'none/commits')) as [SessionId]
+        const [before] = open(folder, 'none').snapshots().values()
+        await changeName(repository, session, 'renamed')
+        for (let i = 0; i < 10; i++) await changeLabel(repository, session, () => ({ comment: `${i}`, tags: ['t'] }))
+        const after = open(folder, 'none').snapshots().get('renamed')
+        assert.deepEqual(after, { ...before, name: 'renamed', comment: '9', tags: ['t'] })
+        await changeName(repository, session, String(before?.['name']))
+        await storage.close()
+      })
+
       it('does not show a snapshot that is forgotten', () => {
         const names = [...open(folder, 'none').snapshots().keys()]
         const [key = ''] = readdirSync(path.join(folder, 'none/commits'))

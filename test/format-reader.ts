@@ -9,7 +9,7 @@ import path from 'node:path'
 import { inflateSync, zstdDecompressSync } from 'node:zlib'
 import { Blake3Hasher, blake3 } from '@napi-rs/blake-hash'
 
-const KINDS = { dataPack: 1, treePack: 2, index: 3, commit: 4, session: 5 } as const
+const KINDS = { dataPack: 1, treePack: 2, index: 3, commit: 4, session: 5, label: 6 } as const
 const CIPHERS = ['none', 'aes-256-gcm', 'chacha20-poly1305']
 
 type Kind = keyof typeof KINDS
@@ -82,12 +82,23 @@ export class ForeignReader {
     }
   }
 
-  /** Snapshot records by name. */
+  /** Snapshot records by name, as labels have them. */
   snapshots(): Map<string, { tree: string; [field: string]: unknown }> {
     const forgotten = new Set(this.#list('forgotten').map((key) => key.replace('forgotten/', 'commits/')))
     const committed = this.#list('commits').filter((key) => this.#sizeOf(key) > 0 && !forgotten.has(key))
-    const records = committed.map((key) => JSON.parse(this.#openObject('commit', key, this.#get(key)).toString()))
-    return new Map(records.flatMap(({ snapshot }) => (snapshot ? [[snapshot.name, snapshot]] : [])))
+    const records = committed.map((key) => {
+      const { snapshot } = JSON.parse(this.#openObject('commit', key, this.#get(key)).toString())
+      return snapshot && { ...snapshot, ...this.#label(key.replace('commits/', '')) }
+    })
+    return new Map(records.filter(Boolean).map((snapshot) => [snapshot.name, snapshot]))
+  }
+
+  /** Section 9: the label with the highest number. */
+  #label(sid: string): object {
+    const numbers = this.#list('labels').flatMap((key) => (key.includes(`/${sid}-`) ? [Number(key.split('-')[1])] : []))
+    if (numbers.length === 0) return {}
+    const key = `labels/${sid}-${Math.max(...numbers)}`
+    return JSON.parse(this.#openObject('label', key, this.#get(key)).toString())
   }
 
   /** Sections 7 and 14, step 5. */

@@ -9,6 +9,7 @@ import { feed, testBytes } from '../src/chunker/testing.ts'
 import { COMPRESSION_CODES } from '../src/codec/compression.ts'
 import { ChunkHasher, deriveKey } from '../src/codec/hash.ts'
 import { CIPHER_CODES, OBJECT_KINDS, deriveRepositoryKeys } from '../src/repository/keys.ts'
+import { changeLabel, changeName, changePin } from '../src/repository/labels.ts'
 import { MAX_CHUNKS, MAX_PACK_BYTES } from '../src/repository/pack/pack-format.ts'
 import { TOP_LEVEL_NAMES } from '../src/repository/repository.ts'
 import { FORMAT_VERSION, HEADER_BYTES, newHeader, openObject } from '../src/repository/sealed-object.ts'
@@ -105,13 +106,16 @@ describe('docs/format.md', () => {
     await session.flushIndex()
     const open = await keysOf(storage)
     await session.commit({})
+    await changeName(repository, session.id, 'another name')
+    await changePin(repository, session.id, true)
+    await repository.forget(session.id)
     const keys = new Set([...open, ...(await keysOf(storage))])
     for (const key of keys)
       assert.ok(
         patterns.some((pattern) => pattern.test(key)),
         key,
       )
-    assert.equal(new Set([...keys].map((key) => key.split('/')[0])).size, 7)
+    assert.equal(new Set([...keys].map((key) => key.split('/')[0])).size, 10)
   })
 
   it('names the contexts of all keys', () => {
@@ -213,6 +217,8 @@ describe('docs/format.md', () => {
       checkpoint: true,
       leftOut: ['acls'],
       parent: '1'.repeat(32),
+      madeFrom: '2'.repeat(32),
+      pinned: true,
       stats: {},
     }
     const { snapshot: record } = encodeSnapshot(snapshot as Snapshot)
@@ -228,6 +234,33 @@ describe('docs/format.md', () => {
     assert.deepEqual(decode(counters), Object.fromEntries(counters.map((name, i) => [name, i])))
     for (const left of counters)
       assert.throws(() => decode(counters.filter((name) => name !== left)), { code: 'DATA_CORRUPT' }, left)
+  })
+
+  it('lists the fields of labels and the texts of claims', async () => {
+    const { storage, repository } = await newTestRepository()
+    const session = await WriteSession.open(repository)
+    await session.claimName('a name')
+    await session.commit({})
+    await changeLabel(repository, session.id, () => ({ comment: 'c', tags: ['t'] }))
+    await changeName(repository, session.id, 'another name')
+    const next = await WriteSession.open(repository)
+    await next.claimName('another name', session.id)
+    const key = `labels/${session.id}-2`
+    const label = openObject('label', repository.keys, key, await storage.get(key)).toString()
+    assert.deepEqual(
+      table('field of a label', 'value')
+        .map(([name]) => name)
+        .sort(),
+      Object.keys(JSON.parse(label) as object).sort(),
+    )
+    const keys = await keysOf(storage, 'names/')
+    const claims = await Promise.all(keys.map(async (name) => Buffer.from(await storage.get(name)).toString()))
+    assert.deepEqual(
+      table('text')
+        .map(([text]) => text)
+        .sort(),
+      claims.map((text) => text.replaceAll(/[0-9a-f]{32}/g, '<sid>')).sort(),
+    )
   })
 
   it('numbers the tags of nodes', () => {

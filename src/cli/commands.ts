@@ -13,6 +13,7 @@ export interface CommandEntry {
 
 const BACKUPS = 'Back up and restore:'
 const SNAPSHOTS = 'Look at snapshots:'
+const MANAGE = 'Manage snapshots:'
 const REPOSITORY = 'Repository:'
 
 export const COMMANDS: readonly CommandEntry[] = [
@@ -52,6 +53,55 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: SNAPSHOTS,
     summary: 'show facts and sizes of a repository or a snapshot',
     load: () => import('./info.ts'),
+  },
+  {
+    name: 'delete',
+    group: MANAGE,
+    summary: 'delete snapshots; their space is reclaimed later',
+    load: () => import('./delete.ts'),
+  },
+  {
+    name: 'undelete',
+    group: MANAGE,
+    summary: 'bring a deleted snapshot back',
+    load: () => import('./undelete.ts'),
+  },
+  {
+    name: 'rename',
+    group: MANAGE,
+    summary: 'give a snapshot another name',
+    load: () => import('./rename.ts'),
+  },
+  {
+    name: 'tag',
+    group: MANAGE,
+    summary: 'change the tags of snapshots',
+    load: () => import('./tag.ts'),
+  },
+  {
+    name: 'comment',
+    group: MANAGE,
+    summary: 'change the comment of a snapshot',
+    load: () => import('./comment.ts'),
+  },
+  {
+    name: 'rewrite',
+    alias: 'recreate',
+    group: MANAGE,
+    summary: 'leave paths out of snapshots that are there',
+    load: () => import('./rewrite.ts'),
+  },
+  {
+    name: 'pin',
+    group: MANAGE,
+    summary: 'keep snapshots from being deleted by a policy',
+    load: () => import('./pin.ts'),
+  },
+  {
+    name: 'unpin',
+    group: MANAGE,
+    summary: 'take pins away again',
+    load: () => import('./unpin.ts'),
   },
   {
     name: 'check',
@@ -103,4 +153,6 @@ export const OTHER_NAMES: Readonly<Record<string, string>> = {
   ls: 'list',
   stats: 'info',
   save: 'create',
+  forget: 'delete',
+  rm: 'delete',
 }

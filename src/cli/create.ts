@@ -7,7 +7,7 @@ import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { createReport, type CreateReportOptions } from './create-report.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
-import { parseCount, parseDuration, parseSize } from './option-values.ts'
+import { collectTags, parseCount, parseDuration, parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
 import { addPatternOptions } from './pattern-options.ts'
 import { parseTimestamp } from './timestamp.ts'
@@ -16,6 +16,7 @@ interface CreateCommandOptions extends CreateReportOptions {
   readonly compression?: string
   readonly comment?: string
   readonly timestamp?: number
+  readonly tag?: string[]
   readonly workers?: number
   readonly dryRun?: true
   readonly detect?: Detect
@@ -73,6 +74,7 @@ export const define: DefineCommand = (command, context) => {
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
     .option('--timestamp <TIME>', 'time of the snapshot: 2026-11-21T13:44:05, or of a file', parseTimestamp)
+    .option('--tag <TAG>', 'tag to give it, or several with commas between them (repeatable)', collectTags)
     .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
     .option('--list', 'print every entry with a status letter')
     .option('--filter <LETTERS>', 'print only entries with these status letters, like AME', parseFilter)
@@ -191,6 +193,7 @@ async function run(
       compression: options.compression,
       comment: options.comment === undefined ? undefined : await context.expand(options.comment),
       timestampMs: options.timestamp,
+      tags: options.tag,
       commandLine: ['cairn', ...context.argv],
       workers: options.workers,
       detect: options.detect,

@@ -9,7 +9,8 @@ import { DiffTotals } from './diff-totals.ts'
 import { formatMode, formatTime, nsToMs, plural } from './output/format.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
-import { snapshotPaths, splitLocation } from './positionals.ts'
+import { snapshotPaths } from './positionals.ts'
+import { furtherSnapshot } from './snapshot-arguments.ts'
 
 const HELP = `
 Each line begins with a letter, as in restic: + added, - removed, M content changed, T type
@@ -52,7 +53,7 @@ async function run(context: CommandContext, values: string[]): Promise<void> {
   if (before === undefined || second === undefined) {
     throw new CairnError('INVALID_ARGUMENT', 'Cannot compare: two snapshots are needed; write cairn diff REPO::A B')
   }
-  const after = await secondSnapshot(context, second, location)
+  const after = await furtherSnapshot(context, second, location)
   await showDespiteDamage(context, location, (access) => show(context, access, before, after, snapshotPaths(paths)))
 }
 
@@ -92,20 +93,6 @@ async function show(
         : `${plural(added.entries, 'entry', 'entries')} added, ${removed.entries} removed, ${changed} changed; ${bytes}`,
     )
   }
-}
-
-/** B may be written like A, with its repository, as long as it is the same. */
-async function secondSnapshot(context: CommandContext, text: string, location: string): Promise<string> {
-  const { repository: named, snapshot } = splitLocation(text)
-  if (snapshot === undefined) return context.expand(text)
-  const repository = named === undefined ? location : await context.expand(named)
-  if (repository !== location) {
-    throw new CairnError(
-      'INVALID_ARGUMENT',
-      `Cannot compare snapshots of two repositories: ${location} and ${repository}; both must be in one`,
-    )
-  }
-  return context.expand(snapshot)
 }
 
 function changeLine({ path, change, before, after, bytesAdded, bytesRemoved }: DiffChange): string {

@@ -1,14 +1,17 @@
+import { CairnError } from '../base/errors.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { EntryInfo } from '../operations/snapshot-info.ts'
 import { showDespiteDamage } from './damage.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
-import { formatIsoTime, formatMode, formatTime, nsToMs } from './output/format.ts'
-import { padText, printable } from './output/text.ts'
+import { formatMode, formatTime, nsToMs } from './output/format.ts'
+import { printable } from './output/text.ts'
 import { nodeJson, snapshotJson } from './output/record-json.ts'
+import { snapshotLine } from './output/snapshot-line.ts'
 import { snapshotPaths } from './positionals.ts'
 
 interface ListCommandOptions {
   readonly short?: true
+  readonly deleted?: true
 }
 
 const HELP = `
@@ -27,6 +30,7 @@ export const define: DefineCommand = (command, context) => {
     .argument('[PATHS...]', 'only entries at or below these paths')
     .usage('[REPO | REPO::SNAPSHOT [PATH...]] [OPTIONS]')
     .option('--short', 'print only names or paths')
+    .option('--deleted', "list what was deleted and can still be brought back by 'cairn undelete'")
     .addHelpText('after', HELP)
     .action((first: string | undefined, paths: string[], options: ListCommandOptions) =>
       run(context, first === undefined ? [] : [first, ...paths], options),
@@ -36,6 +40,8 @@ export const define: DefineCommand = (command, context) => {
 async function run(context: CommandContext, values: string[], options: ListCommandOptions): Promise<void> {
   const selection = await context.select(values, 'repository')
   const { snapshot } = selection
+  if (options.deleted && snapshot !== undefined)
+    throw new CairnError('INVALID_ARGUMENT', "Cannot list what is in a deleted snapshot: 'cairn undelete' it first")
   await showDespiteDamage(context, selection.location, (access) =>
     snapshot === undefined
       ? listSnapshots(context, access, options)
@@ -50,21 +56,19 @@ async function listSnapshots(
 ): Promise<void> {
   const { output, world } = context
   const operations = await world.operations.list()
-  const { snapshots } = await operations.listSnapshots(access)
+  const { snapshots } = await operations.listSnapshots(access, { deleted: options.deleted })
   if (output.settings.json) {
     output.json(snapshots.map(snapshotJson))
     return
   }
-  for (const { name, id, startedAt, incomplete, checkpoint } of snapshots) {
-    const shown = printable(name)
-    if (options.short) output.line(shown)
-    else {
-      const marks = `${checkpoint ? ' (checkpoint)' : ''}${incomplete ? ' (incomplete)' : ''}`
-      output.line(`${padText(shown, 36)} ${formatIsoTime(startedAt)} [${id}]${marks}`)
-    }
+  for (const snapshot of snapshots) {
+    output.line(options.short ? printable(snapshot.name) : snapshotLine(snapshot))
     await output.ready()
   }
-  if (snapshots.length === 0) output.note(`cairn: repository ${printable(access.location)} has no snapshots yet`)
+  if (snapshots.length === 0) {
+    const none = options.deleted ? 'no deleted snapshots' : 'no snapshots yet'
+    output.note(`cairn: repository ${printable(access.location)} has ${none}`)
+  }
 }
 
 async function listEntries(

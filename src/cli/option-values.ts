@@ -32,3 +32,8 @@ export function parseDuration(unit: keyof typeof DURATION_MS): (value: string) =
     return ms
   }
 }
+
+/** Tags given so far, with those of one more option, which may have several with commas between them. */
+export function collectTags(value: string, given: string[] = []): string[] {
+  return value === '' ? given : [...given, ...value.split(',')]
+}

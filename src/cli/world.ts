@@ -22,6 +22,13 @@ export interface Operations {
   >
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
+  readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
+  readonly undelete: () => Promise<Pick<typeof import('../operations/undelete.ts'), 'undeleteSnapshot'>>
+  readonly rename: () => Promise<Pick<typeof import('../operations/rename.ts'), 'renameSnapshot'>>
+  readonly rewrite: () => Promise<Pick<typeof import('../operations/rewrite.ts'), 'rewriteSnapshots'>>
+  readonly labels: () => Promise<
+    Pick<typeof import('../operations/labels.ts'), 'changeTags' | 'changeComment' | 'pinSnapshots'>
+  >
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
@@ -38,6 +45,11 @@ export const systemOperations: Operations = {
   config: () => import('../operations/config.ts'),
   doctor: () => import('../operations/doctor.ts'),
   diff: () => import('../operations/diff.ts'),
+  delete: () => import('../operations/delete.ts'),
+  undelete: () => import('../operations/undelete.ts'),
+  rename: () => import('../operations/rename.ts'),
+  rewrite: () => import('../operations/rewrite.ts'),
+  labels: () => import('../operations/labels.ts'),
   check: () => import('../operations/check.ts'),
   compact: () => import('../operations/compact.ts'),
   prune: () => import('../operations/prune.ts'),

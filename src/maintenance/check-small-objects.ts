@@ -1,19 +1,22 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
+import { loadLabels } from '../repository/labels.ts'
 import {
   forgottenKey,
   getOrError,
   hashOfName,
   readNameClaim,
   verifyKeySlot,
+  verifyLabel,
   verifySession,
 } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
+import { withLabel } from '../snapshot/catalog.ts'
 import { type Snapshot, decodeSnapshot } from '../snapshot/snapshot.ts'
 import type { Findings } from './findings.ts'
 
-/** The snapshots of these runs that can be read; the others are reported. Oldest first. */
+/** The snapshots of these runs that can be read, by their current names; the others are reported. Oldest first. */
 export async function readSnapshots(
   repository: Repository,
   commits: Iterable<SessionId>,
@@ -33,10 +36,14 @@ export async function readSnapshots(
       report(findings, `commits/${session}`, error)
     }
   }
-  return snapshots.sort((a, b) => (a.startedAt < b.startedAt ? -1 : a.startedAt > b.startedAt ? 1 : 0))
+  // Labels that are damaged are reported with the other small objects.
+  const ids = snapshots.map(({ id }) => id)
+  const { labels, pinned } = await loadLabels(repository, ids, { ...options, onDamaged: () => undefined })
+  const current = snapshots.map((snapshot) => withLabel(snapshot, labels.get(snapshot.id), pinned.has(snapshot.id)))
+  return current.sort((a, b) => (a.startedAt < b.startedAt ? -1 : a.startedAt > b.startedAt ? 1 : 0))
 }
 
-/** Looks at what no restore needs, but runs do: claims of names, session objects, key slots. */
+/** Looks at what no restore needs, but runs do: claims of names, labels, session objects, key slots. */
 export async function checkSmallObjects(
   repository: Repository,
   snapshots: readonly Snapshot[],
@@ -55,6 +62,11 @@ export async function checkSmallObjects(
       prefix: 'sessions/',
       name: /^[0-9a-f]{32}$/,
       verify: (key: string, object: Uint8Array) => verifySession(keys, key, object),
+    },
+    {
+      prefix: 'labels/',
+      name: /^[0-9a-f]{32}-[1-9]\d{0,8}$/,
+      verify: (key: string, object: Uint8Array) => verifyLabel(keys, key, object),
     },
     { prefix: 'names/', name: /^[0-9a-f]{64}-\d{1,15}$/, verify: verifyClaim },
   ]

@@ -33,6 +33,7 @@ describe('createSnapshot()', () => {
     const { snapshot, totals, issues } = await repository.create([source], {
       name: 'n',
       comment: 'why',
+      tags: ['b', 'a', 'b'],
       commandLine: ['cairn', 'create'],
     })
     assert.equal(issues, 0)
@@ -40,6 +41,7 @@ describe('createSnapshot()', () => {
       [snapshot.name, snapshot.comment, snapshot.commandLine, snapshot.paths, snapshot.hostname, snapshot.incomplete],
       ['n', 'why', ['cairn', 'create'], [source], hostname(), false],
     )
+    assert.deepEqual(snapshot.tags, ['b', 'a'])
     assert.equal(snapshot.programVersion, VERSION)
     assert.match(snapshot.id, /^[0-9a-f]{32}$/)
     assert.ok(snapshot.startedAt <= snapshot.endedAt)

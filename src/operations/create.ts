@@ -18,6 +18,7 @@ import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { type SelectionOptions, openFolderSource } from '../sources/folder-source.ts'
 import type { Source, SourceWalk } from '../sources/source.ts'
 import { CreateCounter } from './create-counter.ts'
+import { checkTag } from './labels.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import {
   type CreateStats,
@@ -70,6 +71,7 @@ export interface CreateOptions {
   readonly comment?: string | undefined
   /** When the snapshot is said to have been begun, in ms since 1970; when it was when absent. */
   readonly timestampMs?: number | undefined
+  readonly tags?: readonly string[] | undefined
   readonly commandLine?: readonly string[] | undefined
   /** Worker threads; the number of processors when absent. */
   readonly workers?: number | undefined
@@ -118,9 +120,11 @@ const CHECKPOINT_INTERVAL_MS = 5 * 60_000
  * Backs up `paths` as one snapshot. When some source data could not be read, the snapshot exists, is marked incomplete, and
  * `issues` is not 0.
  *
- * @throws {CairnError} `SNAPSHOT_EXISTS` when the name is taken, `SOURCE_FAILED` when a path does not exist; then nothing is saved
+ * @throws {CairnError} `SNAPSHOT_EXISTS` when the name is taken, `SOURCE_FAILED` when a path does not exist, `INVALID_ARGUMENT` for a
+ *   tag that makes no sense; then nothing is saved
  */
 export async function createSnapshot(access: RepositoryAccess, options: CreateOptions): Promise<CreateResult> {
+  for (const tag of options.tags ?? []) checkTag(tag)
   const clock = access.clock ?? systemClock
   const counter = new CreateCounter(options, clock)
   const source = await openSource(options, counter, access)
@@ -260,7 +264,7 @@ class CreateRun {
       username: currentUser().name,
       paths: source.paths,
       comment: options.comment ?? '',
-      tags: [],
+      tags: [...new Set(options.tags)],
       issues: counter.issues,
       programVersion: VERSION,
       commandLine: options.commandLine ?? [],
@@ -271,6 +275,8 @@ class CreateRun {
       checkpoint,
       leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),
       parent: this.#parent?.id,
+      madeFrom: undefined,
+      pinned: false,
       stats: {
         ...counter.stats(),
         addedBytes: data.newBytes,

@@ -1,4 +1,4 @@
-import { loadSnapshots, findSnapshot } from '../snapshot/catalog.ts'
+import { findSnapshot, loadDeletedSnapshots, loadSnapshots, withoutRestored } from '../snapshot/catalog.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type EntryInfo, type SnapshotInfo, toEntryInfo, toSnapshotInfo } from './snapshot-info.ts'
@@ -10,11 +10,20 @@ export interface SnapshotList {
   readonly snapshots: readonly SnapshotInfo[]
 }
 
+export interface ListSnapshotsOptions {
+  /** Those that were deleted and may still be brought back, in place of those that are there. */
+  readonly deleted?: boolean | undefined
+}
+
 /** All snapshots of a repository, checkpoints among them. */
-export async function listSnapshots(access: RepositoryAccess): Promise<SnapshotList> {
+export async function listSnapshots(
+  access: RepositoryAccess,
+  { deleted = false }: ListSnapshotsOptions = {},
+): Promise<SnapshotList> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)
-    const snapshots = await loadSnapshots(repository, access)
+    const present = await loadSnapshots(repository, access)
+    const snapshots = deleted ? withoutRestored(await loadDeletedSnapshots(repository, access), present) : present
     return {
       repositoryId: repository.id,
       encryption: repository.config.encryption,

@@ -51,6 +51,10 @@ export interface SnapshotInfo {
   readonly incomplete: boolean
   /** Committed by a run on its way: it ends where that run was. */
   readonly checkpoint: boolean
+  /** No policy deletes it. */
+  readonly pinned: boolean
+  /** The id of the snapshot it was made from: a deleted one that came back, or one of which something was left out. */
+  readonly madeFrom: string | undefined
   readonly programVersion: string
   /** Hex id of the root tree. */
   readonly tree: string

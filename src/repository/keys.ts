@@ -12,6 +12,7 @@ export const OBJECT_KINDS = {
   index: 3,
   commit: 4,
   session: 5,
+  label: 6,
   condemned: 7,
   waiting: 8,
 } as const

@@ -33,6 +33,8 @@ import {
 } from './sessions/open-session.ts'
 import { SessionEnds } from './sessions/session-ends.ts'
 import { packKindOf } from './segment-reader.ts'
+import { decodeLabel } from './sessions/label-log.ts'
+import { decodeClaim } from './sessions/name-claim.ts'
 
 export {
   PackVerifier,
@@ -166,12 +168,17 @@ export function hashOfName(keys: RepositoryKeys, name: string): string {
   return toHex(new ChunkHasher(keys.names).hash(Buffer.from(name)))
 }
 
-/** The hash of the name and the run of a claim. @throws {CairnError} `DATA_CORRUPT` when it claims nothing for anybody */
+/** The hash of the name and the snapshot of a claim. @throws {CairnError} `DATA_CORRUPT` when it claims nothing for anybody */
 export function readNameClaim(key: string, object: Uint8Array): { readonly hash: string; readonly session: SessionId } {
   const hash = /^names\/([0-9a-f]{64})-\d{1,15}$/.exec(key)?.[1]
-  const session = asSessionId(Buffer.from(object).toString('latin1'))
-  if (hash !== undefined && session) return { hash, session }
-  throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it does not say which run claims the name`)
+  const claim = decodeClaim(object)
+  if (hash !== undefined && claim) return { hash, session: claim.snapshot }
+  throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it does not say for which snapshot it claims the name`)
+}
+
+/** Whether a label can be read. @throws {CairnError} `DATA_CORRUPT` | `FORMAT_UNSUPPORTED` when not */
+export function verifyLabel(keys: RepositoryKeys, key: string, object: Uint8Array): void {
+  decodeLabel(keys, key, object)
 }
 
 /** Whether a session object can be read. @throws {CairnError} `DATA_CORRUPT` | `FORMAT_UNSUPPORTED` when not */

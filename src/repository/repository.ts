@@ -42,7 +42,7 @@ import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './k
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
-import { commitKey, findObject, forgottenKey } from './sessions/open-session.ts'
+import { commitKey, findObject, forgottenKey, listIds } from './sessions/open-session.ts'
 import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
 
 export { FORMAT_VERSION }
@@ -84,6 +84,8 @@ export const TOP_LEVEL_NAMES = [
   'index',
   'commits',
   'forgotten',
+  'labels',
+  'pins',
   'condemned',
   'waiting',
   'probe',
@@ -252,9 +254,27 @@ export class Repository {
    * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
    */
   async loadCommits(options: LoadOptions = {}): Promise<CommitRecord[]> {
-    const forgotten = new Set<string>()
-    for await (const { key } of this.storage.list('forgotten/', options)) forgotten.add(key)
-    const sessions = this.index.commits.filter((session) => !forgotten.has(forgottenKey(session)))
+    const forgotten = await this.#listForgotten(options)
+    return this.#loadCommits(
+      this.index.commits.filter((session) => !forgotten.has(session)),
+      options,
+    )
+  }
+
+  /** As `loadCommits`, of the runs that are forgotten. */
+  async loadForgottenCommits(options: LoadOptions = {}): Promise<CommitRecord[]> {
+    const forgotten = await this.#listForgotten(options)
+    return this.#loadCommits(
+      this.index.commits.filter((session) => forgotten.has(session)),
+      options,
+    )
+  }
+
+  async #listForgotten(options: AbortOptions): Promise<Set<SessionId>> {
+    return listIds(this.storage, 'forgotten/', options)
+  }
+
+  async #loadCommits(sessions: readonly SessionId[], options: LoadOptions): Promise<CommitRecord[]> {
     const records = await Promise.all(
       sessions.map(async (session) => {
         const key = commitKey(session)
@@ -279,7 +299,7 @@ export class Repository {
   }
 
   /**
-   * Hides a committed run's snapshot for good, and gives back its name. Its chunks stay until space is reclaimed, and its index
+   * Hides a committed run's snapshot, and gives back its name. Its chunks stay until space is reclaimed, and its index
    * objects count as before: later runs may rely on them.
    */
   async forget(session: SessionId, options: AbortOptions = {}): Promise<void> {

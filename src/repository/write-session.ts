@@ -117,9 +117,14 @@ export class WriteSession {
     }
   }
 
-  /** Takes a snapshot name for this run. @throws {CairnError} `SNAPSHOT_EXISTS` when it is taken */
-  async claimName(name: string): Promise<void> {
-    await claimName(this.#repository.storage, this.#repository.keys, name, this.id, this.#options)
+  /**
+   * Takes a snapshot name for this run; `inPlaceOf` is the snapshot that has it and that this run's is to replace.
+   *
+   * @throws {CairnError} `SNAPSHOT_EXISTS` when it is taken
+   */
+  async claimName(name: string, inPlaceOf?: SessionId): Promise<void> {
+    const { storage, keys } = this.#repository
+    await claimName(storage, keys, name, this.id, { ...this.#options, inPlaceOf })
   }
 
   /** A writer of chunks whose packs this run stores, for the thread that owns the repository. */

@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { SessionId } from '../base/ids.ts'
+import { type SessionId, asChunkId } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
-import { findParent, findSnapshot, loadSnapshots } from './catalog.ts'
+import { deriveRepositoryKeys } from '../repository/keys.ts'
+import { changeLabel, changeName, changePin } from '../repository/labels.ts'
+import type { CommitRecord } from '../repository/repository.ts'
+import { MemoryStorage } from '../storage/memory/memory-storage.ts'
+import { findParent, findSnapshot, loadSnapshots, withoutRestored } from './catalog.ts'
 import { type Snapshot, encodeSnapshot } from './snapshot.ts'
 import { testSnapshot } from './testing.ts'
 
 function snapshot(id: string, fields: Partial<Snapshot> = {}): Snapshot {
   return testSnapshot({ id: id.padEnd(32, '0') as SessionId, ...fields })
+}
+
+/** A repository with these commits, and no labels. */
+function withCommits(records: readonly CommitRecord[]): Parameters<typeof loadSnapshots>[0] {
+  const keys = deriveRepositoryKeys(Buffer.alloc(32), 'none')
+  return { loadCommits: async () => [...records], storage: new MemoryStorage(), keys }
 }
 
 describe('loadSnapshots()', () => {
@@ -20,7 +30,7 @@ describe('loadSnapshots()', () => {
     ]
     const records = made.map((one) => ({ session: one.id, value: encodeSnapshot(one) }))
     const other = { session: 'e'.repeat(32) as SessionId, value: { reclaimed: [] } }
-    const loaded = await loadSnapshots({ loadCommits: async () => [other, ...records] })
+    const loaded = await loadSnapshots(withCommits([other, ...records]))
     assert.deepEqual(
       loaded.map(({ id }) => id[0]),
       ['d', 'c', 'a', 'b'],
@@ -33,11 +43,48 @@ describe('loadSnapshots()', () => {
       { session: bad.id, value: { snapshot: { ...(encodeSnapshot(bad)['snapshot'] as object), name: 1 } } },
       { session: good.id, value: encodeSnapshot(good) },
     ]
-    const repository = { loadCommits: async () => records }
+    const repository = withCommits(records)
     await assert.rejects(loadSnapshots(repository), { code: 'DATA_CORRUPT' })
     const damaged: unknown[] = []
     const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })
     assert.deepEqual([loaded.map(({ id }) => id), damaged], [[good.id], [`commits/${bad.id}`]])
+  })
+})
+
+describe('a label', () => {
+  it('says what a snapshot is called now, and leaves the rest to its commit', async () => {
+    const made = [
+      snapshot('a', { name: 'old', comment: 'c', tags: ['t'] }),
+      snapshot('b', { name: 'b', comment: 'c', tags: ['t'] }),
+      snapshot('c', { name: 'c', comment: 'c', tags: ['t'] }),
+    ]
+    const [a, b] = made.map(({ id }) => id) as [SessionId, SessionId]
+    const repository = withCommits(made.map((one) => ({ session: one.id, value: encodeSnapshot(one) })))
+    await changeName(repository, a, 'new')
+    await changeLabel(repository, b, () => ({ comment: '' }))
+    await changeLabel(repository, b, () => ({ tags: [] }))
+    await changePin(repository, b, true)
+    const loaded = await loadSnapshots(repository)
+    assert.deepEqual(
+      loaded.map(({ name, comment, tags, pinned }) => [name, comment, tags, pinned]),
+      [
+        ['new', 'c', ['t'], false],
+        ['b', '', [], true],
+        ['c', 'c', ['t'], false],
+      ],
+    )
+    assert.equal(findSnapshot(loaded, 'new').id, a)
+    assert.throws(() => findSnapshot(loaded, 'old'), { code: 'NOT_FOUND' })
+  })
+})
+
+describe('withoutRestored()', () => {
+  it('leaves out what has come back whole, not what was made from it otherwise', () => {
+    const deleted = [snapshot('a'), snapshot('b'), snapshot('c')]
+    const [a, b] = deleted.map(({ id }) => id)
+    const other = asChunkId(Buffer.alloc(32, 7))
+    const present = [snapshot('d', { madeFrom: a }), snapshot('e', { madeFrom: b, tree: other })]
+    assert.deepEqual(withoutRestored(deleted, present), deleted.slice(1))
   })
 })
 
@@ -84,6 +131,21 @@ describe('findSnapshot()', () => {
 function found(...snapshots: Snapshot[]): (string | undefined)[] {
   return [findSnapshot(snapshots, 'latest').id[0], findParent(snapshots, 'host', ['/'])?.id[0]]
 }
+
+describe('a snapshot that takes the place of another', () => {
+  it('is found by the name that both have, whichever is later', () => {
+    const old = snapshot('a', { name: 'n' })
+    const made = snapshot('b', { name: 'n', madeFrom: old.id })
+    for (const snapshots of [
+      [old, made],
+      [made, old],
+    ]) {
+      assert.equal(findSnapshot(snapshots, 'n'), made)
+      assert.equal(findSnapshot(snapshots, old.id), old)
+    }
+    assert.equal(findSnapshot([old], 'n'), old)
+  })
+})
 
 describe('a checkpoint', () => {
   const [one, two, three] = [snapshot('1'), snapshot('2', { checkpoint: true }), snapshot('3', { checkpoint: true })]

@@ -1,22 +1,63 @@
 import { CairnError } from '../base/errors.ts'
+import { toHex } from '../base/ids.ts'
 import { toRawName } from '../base/raw-name.ts'
-import { type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
+import { type Label, loadLabels } from '../repository/labels.ts'
+import { type CommitRecord, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from './snapshot.ts'
 
 /**
- * All committed snapshots but the forgotten ones, oldest first. Needs the index loaded.
+ * All committed snapshots but the forgotten ones, oldest first, with the names, comments and tags that they have now. Needs the
+ * index loaded.
  *
- * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
+ * @throws {CairnError} `DATA_CORRUPT` naming a damaged record or label, unless `onDamaged` takes it
  */
 export async function loadSnapshots(
-  repository: Pick<Repository, 'loadCommits'>,
+  repository: Pick<Repository, 'loadCommits' | 'storage' | 'keys'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
-  const records = await repository.loadCommits(options)
-  const snapshots = records
+  return withLabels(repository, await repository.loadCommits(options), options)
+}
+
+/**
+ * Those that are forgotten and still there, in the same way. Whether all that they need is there too is for `undelete` to find out.
+ *
+ * @throws {CairnError} as `loadSnapshots`
+ */
+export async function loadDeletedSnapshots(
+  repository: Pick<Repository, 'loadForgottenCommits' | 'storage' | 'keys'>,
+  options: LoadOptions = {},
+): Promise<Snapshot[]> {
+  return withLabels(repository, await repository.loadForgottenCommits(options), options)
+}
+
+async function withLabels(
+  repository: Pick<Repository, 'storage' | 'keys'>,
+  records: readonly CommitRecord[],
+  options: LoadOptions,
+): Promise<Snapshot[]> {
+  const committed = records
     .map((record) => passOver(options.onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
     .filter((snapshot) => snapshot !== undefined)
+  const { labels, pinned } = await loadLabels(
+    repository,
+    committed.map(({ id }) => id),
+    options,
+  )
+  const snapshots = committed.map((snapshot) => withLabel(snapshot, labels.get(snapshot.id), pinned.has(snapshot.id)))
   return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
+}
+
+/** The deleted snapshots that have not come back already. */
+export function withoutRestored(deleted: readonly Snapshot[], present: readonly Snapshot[]): Snapshot[] {
+  // One that was made by leaving something out is no such thing: it has another tree.
+  const restored = new Set(present.map(({ madeFrom, tree }) => `${madeFrom} ${toHex(tree)}`))
+  return deleted.filter(({ id, tree }) => !restored.has(`${id} ${toHex(tree)}`))
+}
+
+/** A snapshot as it was committed, with what was changed of it since. */
+export function withLabel(snapshot: Snapshot, label: Label = {}, pinned = false): Snapshot {
+  const { name = snapshot.name, comment = snapshot.comment, tags = snapshot.tags } = label
+  return { ...snapshot, name, comment, tags, pinned }
 }
 
 /**
@@ -26,8 +67,7 @@ export async function loadSnapshots(
  * @throws {CairnError} `NOT_FOUND` when there is none, `INVALID_ARGUMENT` when several ids begin so
  */
 export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Snapshot {
-  const named =
-    wanted === 'latest' ? latestSnapshot(snapshots) : snapshots.findLast((snapshot) => snapshot.name === wanted)
+  const named = wanted === 'latest' ? latestSnapshot(snapshots) : findNamed(snapshots, wanted)
   if (named) return named
   const matches = /^[0-9a-f]{4,32}$/.test(wanted) ? snapshots.filter((snapshot) => snapshot.id.startsWith(wanted)) : []
   if (matches.length > 1) {
@@ -43,6 +83,13 @@ export function findSnapshot(snapshots: readonly Snapshot[], wanted: string): Sn
     'NOT_FOUND',
     `Cannot find the snapshot '${wanted}': no name or id matches; 'cairn list' shows what there is`,
   )
+}
+
+/** A snapshot that was made to take the place of another one of its name goes before that. */
+function findNamed(snapshots: readonly Snapshot[], name: string): Snapshot | undefined {
+  const named = snapshots.filter((snapshot) => snapshot.name === name)
+  const replaced = new Set(named.map(({ madeFrom }) => madeFrom))
+  return named.findLast(({ id }) => !replaced.has(id))
 }
 
 /** The newest that is no checkpoint; only where all are, the newest of them. */

@@ -55,12 +55,16 @@ export interface Snapshot {
   readonly leftOut: readonly string[]
   /** The snapshot this one was compared with while it was made. */
   readonly parent: SessionId | undefined
+  /** The snapshot this one was made from: a deleted one that came back, or one of which something was left out. */
+  readonly madeFrom: SessionId | undefined
+  /** No policy deletes it. Not of the commit record: a mark that comes and goes. */
+  readonly pinned: boolean
   readonly stats: SnapshotStats
 }
 
 /** The commit record of a snapshot. Raw-name text that is not UTF-8 goes in base64. */
 export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
-  const { id: _, tree, stamps, samples, root, checkpoint, leftOut, paths, ...rest } = snapshot
+  const { id: _, pinned: __, tree, stamps, samples, root, checkpoint, leftOut, paths, ...rest } = snapshot
   return {
     snapshot: {
       ...rest,
@@ -112,6 +116,8 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     checkpoint: fields.optionalFlag('checkpoint'),
     leftOut: fields.optionalTexts('leftOut'),
     parent: fields.optionalSession('parent'),
+    madeFrom: fields.optionalSession('madeFrom'),
+    pinned: false,
     stats: fields.numbers('stats', STATS),
   }
 }

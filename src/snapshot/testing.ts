@@ -227,6 +227,8 @@ export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
     checkpoint: false,
     leftOut: [],
     parent: undefined,
+    madeFrom: undefined,
+    pinned: false,
     stats: {
       filesNew: 1,
       filesChanged: 2,

@@ -191,6 +191,49 @@ describe('cairn', () => {
     assert.equal(succeed(['list', '--short', repository]), 'n\n')
   })
 
+  it('names, marks, deletes, brings back and rewrites snapshots', () => {
+    succeed(['init', '-e', 'none', repository])
+    for (const name of ['monday', 'tuesday', 'web-1', 'web-2']) succeed(['create', `${repository}::${name}`, source])
+    const whole = treeOf(source)
+    succeed(['rename', `${repository}::monday`, 'moon'])
+    succeed(['tag', repository, '-a', 'web-*', '--add', 'a,b'])
+    succeed(['tag', '-r', repository, 'web-2', '--remove', 'a'])
+    succeed(['comment', `${repository}::moon`, 'the first'])
+    succeed(['pin', `${repository}::tuesday`])
+    const lines = succeed(['list', repository]).trimEnd().split('\n')
+    const expected = [
+      /^moon .*\] # the first$/,
+      /^tuesday .*\] \(pinned\)$/,
+      /^web-1 .*\(tags: a, b\)$/,
+      /^web-2 .*\(tags: b\)$/,
+    ]
+    for (const [i, pattern] of expected.entries()) assert.match(lines[i] ?? '', pattern)
+    assert.match(succeed(['info', `${repository}::tuesday`]), /^Pinned: Yes$/m)
+
+    fails(2, /cairn unpin/, ['delete', `${repository}::moon`, 'tuesday'])
+    fails(1, /'nope'/, ['delete', `${repository}::moon`, 'nope'])
+    fails(2, /whole repository/, ['delete', repository])
+    fails(1, /taken|has it/, ['rename', `${repository}::moon`, 'tuesday'])
+    succeed(['delete', `${repository}::moon`, 'web-1'])
+    assert.equal(succeed(['list', '--short', repository]), 'tuesday\nweb-2\n')
+    assert.equal(succeed(['list', '--short', '--deleted', repository]), 'moon\nweb-1\n')
+    succeed(['undelete', `${repository}::moon`])
+    fails(1, /it is not deleted/, ['undelete', `${repository}::moon`])
+
+    const inside = source.slice(1)
+    const dry = ['rewrite', `${repository}::moon`, '--exclude', `${inside}/pictures`, '--list']
+    assert.equal(succeed([...dry, '--dry-run']), `x ${inside}/pictures\n`)
+    succeed(dry)
+    succeed(['restore', '-r', repository, 'moon', '--target', 'rewritten'])
+    assert.deepEqual(
+      treeOf(path.join(home, 'rewritten', source)),
+      whole.filter((line) => !line.startsWith('pictures')),
+    )
+    succeed(['restore', '-r', repository, 'tuesday', '--target', 'whole'])
+    assert.deepEqual(treeOf(path.join(home, 'whole', source)), whole)
+    assert.match(succeed(['check', '--read-data', repository]), /No errors were found/)
+  })
+
   it('takes names that are not UTF-8 from the command line', () => {
     succeed(['init', '-e', 'none', repository])
     const script = `mkdir "$1/odd" && name=$(printf 'caf\\351') && echo x > "$1/odd/$name" && exec "$2" create "$3::n" "$1/odd/$name" -q`

@@ -32,6 +32,8 @@ export function snapshotJson(snapshot: SnapshotInfo): Record<string, unknown> {
     comment: snapshot.comment,
     incomplete: snapshot.incomplete,
     checkpoint: snapshot.checkpoint,
+    pinned: snapshot.pinned,
+    ...(snapshot.madeFrom === undefined ? {} : { original: snapshot.madeFrom }),
     ...rawFields('command_line', snapshot.commandLine),
     id: snapshot.id,
     short_id: snapshot.id.slice(0, 8),

@@ -37,6 +37,11 @@ export function forgottenKey(session: SessionId): string {
   return `forgotten/${session}`
 }
 
+/** The mark of a snapshot that policies keep. */
+export function pinKey(session: SessionId): string {
+  return `pins/${session}`
+}
+
 export function encodeSession(keys: RepositoryKeys, session: SessionId, record: SessionRecord): Buffer {
   return sealObject('session', keys, sessionKey(session), Buffer.from(JSON.stringify(record)))
 }
@@ -75,6 +80,16 @@ export async function listSessions(storage: Storage, options: AbortOptions): Pro
     if (session) sessions.set(session, object)
   }
   return sessions
+}
+
+/** The ids in the keys of markers below a prefix like `forgotten/`. */
+export async function listIds(storage: Storage, prefix: string, options: AbortOptions): Promise<Set<SessionId>> {
+  const ids = new Set<SessionId>()
+  for await (const { key } of storage.list(prefix, options)) {
+    const id = asSessionId(key.slice(prefix.length))
+    if (id) ids.add(id)
+  }
+  return ids
 }
 
 /** The object with exactly this key, as a listing shows it. */

@@ -1,0 +1,60 @@
+import type { DefineCommand, CommandContext } from './context.ts'
+import { snapshotLine } from './output/snapshot-line.ts'
+import {
+  type SelectionOptions,
+  accessForChanges,
+  addSelectionOptions,
+  readSelection,
+  reportChanged,
+} from './snapshot-arguments.ts'
+
+interface DeleteCommandOptions extends SelectionOptions {
+  readonly dryRun?: true
+  readonly list?: true
+  readonly force?: true
+}
+
+const HELP = `
+Deleting frees nothing by itself: 'cairn undelete' brings a snapshot back until 'cairn compact'
+has reclaimed its space. All snapshots are looked up first; if one is unknown or pinned, none is
+deleted. SNAPSHOT is a name, the beginning of an id, or 'latest'.
+
+Examples:
+  cairn delete /mnt/disk/backups::monday
+  cairn delete -r /mnt/disk/backups monday tuesday
+  cairn delete /mnt/disk/backups -a 'web-2025-*' --dry-run --list`
+
+export const define: DefineCommand = (command, context) => {
+  addSelectionOptions(command)
+    .option('-n, --dry-run', 'delete nothing; with --list, print what would be deleted')
+    .option('--list', 'print each snapshot that is deleted')
+    .option('--force', 'delete pinned snapshots too')
+    .addHelpText('after', HELP)
+    .action((first: string | undefined, more: string[], options: DeleteCommandOptions) =>
+      run(context, first === undefined ? [] : [first, ...more], options),
+    )
+}
+
+async function run(context: CommandContext, values: string[], options: DeleteCommandOptions): Promise<void> {
+  const { output, world } = context
+  const { location, selection } = await readSelection(
+    context,
+    values,
+    options,
+    (repository) =>
+      `Cannot delete the whole repository ${repository}: this command deletes snapshots; name them (REPO::SNAPSHOT), or choose all with -a '*'. To be rid of the repository for good, remove that place itself`,
+  )
+  const { dryRun = false, list = false, force = false } = options
+  const { deleteSnapshots } = await world.operations.delete()
+  const deleted = await deleteSnapshots(await accessForChanges(context, location), {
+    selection,
+    dryRun,
+    force,
+    onDeleted: (snapshot) => {
+      if (list && !output.settings.json) output.line(snapshotLine(snapshot))
+    },
+  })
+  // How much the next compact would free belongs here.
+  const advice = "; this frees nothing until 'cairn compact', and 'cairn undelete' brings back what is deleted"
+  reportChanged(context, dryRun ? 'would delete' : 'deleted', deleted, dryRun ? '' : advice)
+}

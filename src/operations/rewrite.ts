@@ -1,0 +1,244 @@
+import { throwIfAborted } from '../base/abort.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
+import { type ChunkId, type SessionId, asChunkId } from '../base/ids.ts'
+import { toPrintable } from '../base/raw-name.ts'
+import { parseCompression } from '../codec/compression.ts'
+import { ChunkWriter } from '../repository/chunk-writer.ts'
+import { changePin } from '../repository/labels.ts'
+import type { Repository } from '../repository/repository.ts'
+import { WriteSession } from '../repository/write-session.ts'
+import { loadSnapshots } from '../snapshot/catalog.ts'
+import { type Rewritten, rewriteTree } from '../snapshot/rewrite-tree.ts'
+import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
+import type { PathPatterns } from '../sources/patterns.ts'
+import { type PatternOption, selectPaths } from './path-selection.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
+import { type SnapshotSelection, selectSnapshots } from './snapshot-selection.ts'
+import { explainRefusal } from './store-refusal.ts'
+
+export interface RewriteOptions {
+  readonly selection: SnapshotSelection
+  /** What is left out. */
+  readonly patterns: readonly PatternOption[]
+  /** Change nothing; say what would be left out. */
+  readonly dryRun?: boolean | undefined
+  /** Is told of each path that is left out of a snapshot, but not of what lies below one that is not looked into. */
+  readonly onLeftOut?: ((snapshot: SnapshotInfo, path: string) => void) | undefined
+  readonly onRewritten?: ((result: RewriteResult) => void) | undefined
+}
+
+export interface RewriteResult {
+  readonly before: SnapshotInfo
+  /** The snapshot that took its place; absent when nothing was to be left out, and in a dry run. */
+  readonly after: SnapshotInfo | undefined
+  /** Entries left out; what lies below a directory that is left out does not count. */
+  readonly leftOut: number
+}
+
+/** Largest chunk of a tree, as the archiver has it. */
+const MAX_TREE_CHUNK_BYTES = 1 << 20
+
+/**
+ * Leaves paths out of snapshots that are there: each gets a new one in its place, with its name, labels, times and pin and an id of
+ * its own, and is deleted then. What only it held is freed when its space is reclaimed; until then `undelete` brings it back.
+ * Snapshots in which nothing matches stay as they are.
+ *
+ * Snapshots are rewritten one after the other, and each of them wholly or not at all. A run that is killed between committing the
+ * new one and deleting the old one leaves both, under one name, by which the new one is found; the next run deletes the old one.
+ *
+ * @throws {CairnError} `NOT_FOUND` | `INVALID_ARGUMENT` for an unknown snapshot, a checkpoint, or patterns that leave nothing
+ */
+export async function rewriteSnapshots(access: RepositoryAccess, options: RewriteOptions): Promise<RewriteResult[]> {
+  const { patterns } = selectPaths([], options.patterns)
+  if (!patterns)
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot rewrite: nothing to leave out was given; use --exclude')
+  return withRepository(access, async (repository) => {
+    await repository.loadIndex(access)
+    const snapshots = await loadSnapshots(repository, access)
+    const replaced = findReplaced(snapshots)
+    const chosen = selectSnapshots(snapshots, options.selection)
+    // Where a run was killed before it had deleted the old one, that is what is left to do.
+    if (!options.dryRun) for (const { id } of replaced) await repository.forget(id, access)
+    const selected = chosen.filter((snapshot) => !replaced.includes(snapshot))
+    const checkpoint = selected.find((snapshot) => snapshot.checkpoint)
+    if (checkpoint) {
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot rewrite '${toPrintable(checkpoint.name)}': it is a checkpoint, which the next backup replaces; delete it instead`,
+      )
+    }
+    const results: RewriteResult[] = []
+    for (const { id } of selected) {
+      throwIfAborted(access.signal)
+      const result = await new SnapshotRewriting(access, repository, patterns, options).run(id)
+      results.push(result)
+      options.onRewritten?.(result)
+    }
+    return results
+  })
+}
+
+/** Snapshots in whose place there is another one already. */
+function findReplaced(snapshots: readonly Snapshot[]): Snapshot[] {
+  return snapshots.filter(({ id, name }) => snapshots.some((other) => other.madeFrom === id && other.name === name))
+}
+
+class SnapshotRewriting {
+  readonly #access: RepositoryAccess
+  readonly #repository: Repository
+  readonly #patterns: PathPatterns
+  readonly #options: RewriteOptions
+
+  constructor(access: RepositoryAccess, repository: Repository, patterns: PathPatterns, options: RewriteOptions) {
+    this.#access = access
+    this.#repository = repository
+    this.#patterns = patterns
+    this.#options = options
+  }
+
+  async run(id: SessionId): Promise<RewriteResult> {
+    const snapshot = await this.#find(id)
+    if (this.#options.dryRun) {
+      const { leftOut } = await this.#rewrite(snapshot, saveNothing)
+      return { before: this.#info(snapshot), after: undefined, leftOut }
+    }
+    const what = `Cannot rewrite snapshot '${toPrintable(snapshot.name)}'`
+    const result = await explainRefusal(what, () => this.#replace(id))
+    if (result.after) await this.#forget(id, result.after.id)
+    return result
+  }
+
+  /** Commits what is left of a snapshot in its place. */
+  async #replace(id: SessionId): Promise<RewriteResult> {
+    // The session comes first: what it finds in the index is not reclaimed before it ends (docs/concurrency.md).
+    const session = await WriteSession.open(this.#repository, this.#access)
+    try {
+      return await this.#commitRest(await this.#find(id), session)
+    } finally {
+      await session.abandon() // of no effect after a commit
+    }
+  }
+
+  /** The snapshot as it is now. */
+  async #find(id: SessionId): Promise<Snapshot> {
+    const found = (await loadSnapshots(this.#repository, this.#access)).find((snapshot) => snapshot.id === id)
+    if (!found) throw justDeleted(id)
+    return found
+  }
+
+  async #commitRest(snapshot: Snapshot, session: WriteSession): Promise<RewriteResult> {
+    const { table, keys } = this.#repository
+    const writer = new ChunkWriter({
+      kind: 'treePack',
+      keys,
+      table,
+      compression: parseCompression('zstd'),
+      maxChunkBytes: MAX_TREE_CHUNK_BYTES,
+      storePack: (pack) => session.storePack(pack),
+    })
+    const save = (data: Uint8Array): ChunkId => {
+      table.reserve(1)
+      return writer.save(data)
+    }
+    const rewritten = await this.#rewrite(snapshot, save, () => writer.ready())
+    const before = this.#info(snapshot)
+    const { leftOut } = rewritten
+    if (leftOut === 0) return { before, after: undefined, leftOut }
+    await writer.flush()
+    await session.flushIndex()
+    const after = withTree({ ...snapshot, id: session.id, madeFrom: snapshot.id }, rewritten, {
+      storedBytes: session.storedBytes,
+      treeChunksNew: writer.stats.newChunks,
+    })
+    await this.#commit(snapshot, after, session)
+    const index = { packs: [...this.#repository.index.packs, ...session.packs] }
+    return { before, after: toSnapshotInfo(after, index), leftOut }
+  }
+
+  async #rewrite(
+    snapshot: Snapshot,
+    save: (data: Uint8Array) => ChunkId,
+    ready?: () => Promise<void> | undefined,
+  ): Promise<Rewritten> {
+    const info = this.#info(snapshot)
+    const rewritten = await rewriteTree(snapshot, {
+      select: (path) => this.#patterns.decide(path),
+      load: (chunk) => this.#repository.readChunk(chunk, this.#access),
+      save,
+      ready,
+      onLeftOut: (path) => this.#options.onLeftOut?.(info, path),
+      signal: this.#access.signal,
+    })
+    if (rewritten.leftOut > 0 && rewritten.files + rewritten.directories + rewritten.otherEntries === 0) {
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot rewrite snapshot '${toPrintable(snapshot.name)}': nothing would be left of it; use 'cairn delete' if that is meant`,
+      )
+    }
+    return rewritten
+  }
+
+  async #commit(before: Snapshot, after: Snapshot, session: WriteSession): Promise<void> {
+    const repository = this.#repository
+    await session.claimName(after.name, before.id)
+    if (await repository.isForgotten(before.id, this.#access)) throw justDeleted(before.id)
+    // The pin is there before the snapshot is, so that no policy finds it without. One without a snapshot says nothing.
+    if (before.pinned) await changePin(repository, after.id, true, this.#access)
+    await session.commit(encodeSnapshot(after))
+  }
+
+  async #forget(before: SessionId, after: string): Promise<void> {
+    try {
+      await this.#repository.forget(before)
+    } catch (error) {
+      if (!isCairnError(error)) throw error
+      throw new CairnError(
+        error.code,
+        `Cannot delete the snapshot ${before} that was rewritten: ${error.message}; the new one, ${after}, has its name too, so delete the old one by its id`,
+        { cause: error },
+      )
+    }
+  }
+
+  #info(snapshot: Snapshot): SnapshotInfo {
+    return toSnapshotInfo(snapshot, this.#repository.index)
+  }
+}
+
+function justDeleted(id: SessionId): CairnError {
+  return new CairnError('NOT_FOUND', `Cannot rewrite snapshot ${id}: it has just been deleted`)
+}
+
+function withTree(
+  snapshot: Snapshot,
+  { tree, stamps, samples, files, directories, otherEntries, originalBytes, chunks }: Rewritten,
+  stored: Pick<Snapshot['stats'], 'storedBytes' | 'treeChunksNew'>,
+): Snapshot {
+  return {
+    ...snapshot,
+    tree,
+    stamps,
+    samples,
+    root: snapshot.root && { ...snapshot.root, tree },
+    stats: {
+      filesNew: 0,
+      filesChanged: 0,
+      filesUnmodified: files,
+      directories,
+      otherEntries,
+      originalBytes,
+      addedBytes: 0,
+      chunksTotal: chunks + 1, // the root is a directory too
+      chunksNew: 0,
+      ...stored,
+    },
+  }
+}
+
+/** Stands for the id of any chunk in a dry run. */
+const NO_ID = asChunkId(Buffer.alloc(32))
+
+function saveNothing(): ChunkId {
+  return NO_ID
+}
