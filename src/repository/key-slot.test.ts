@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { RepositoryId } from '../base/ids.ts'
-import { parseKeySlot, wrapMasterKey } from './key-slot.ts'
+import { parseKeySlot, wrapKeyRing } from './key-slot.ts'
 import { CHEAP_ARGON2 } from './testing.ts'
 
 const MASTER = Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => i))
@@ -20,7 +20,7 @@ const PINNED = {
 const PINNED_PASSPHRASE = 'Käse am Fluß'
 
 function wrap(passphrase: string | undefined): Promise<string> {
-  return wrapMasterKey(MASTER, REPOSITORY, passphrase, { argon2: CHEAP_ARGON2 })
+  return wrapKeyRing(MASTER, REPOSITORY, passphrase, { argon2: CHEAP_ARGON2 })
 }
 
 /** A slot with one field replaced. */
@@ -131,7 +131,7 @@ describe('parseKeySlot()', () => {
   })
 })
 
-describe('wrapMasterKey()', () => {
+describe('wrapKeyRing()', () => {
   it('makes another slot every time, and never shows the key', async () => {
     for (const passphrase of ['secret', undefined]) {
       const slots = [await wrap(passphrase), await wrap(passphrase)]
@@ -145,7 +145,7 @@ describe('wrapMasterKey()', () => {
   })
 
   it('asks Argon2 for 64 MiB and three passes unless told otherwise', async () => {
-    const { kdf } = JSON.parse(await wrapMasterKey(MASTER, REPOSITORY, 'x')) as { kdf: unknown }
+    const { kdf } = JSON.parse(await wrapKeyRing(MASTER, REPOSITORY, 'x')) as { kdf: unknown }
     assert.deepEqual(kdf, { name: 'argon2id', memoryKiB: 65536, passes: 3, parallelism: 4 })
   })
 })

@@ -29,7 +29,7 @@ import { type ChunkTable } from './chunk-table.ts'
 import { type Adoption, loadIndexAndAdopt } from './index/adoption.ts'
 import { findCopies } from './index/find-copies.ts'
 import { type DamageListener, type LoadOptions, type LoadedIndex, loadIndex, passOver } from './index/load-index.ts'
-import { type WrapOptions, wrapMasterKey } from './key-slot.ts'
+import { type WrapOptions, wrapKeyRing } from './key-slot.ts'
 import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
@@ -116,10 +116,10 @@ export async function createRepository(storage: Storage, options: CreateReposito
   if (options.encryption === 'repokey') {
     if (options.passphrase === undefined)
       throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
-    const slot = await wrapMasterKey(master, config.id, options.passphrase, options)
+    const slot = await wrapKeyRing(master, config.id, options.passphrase, options)
     await storage.put(slotKey, Buffer.from(slot))
   } else if (options.encryption === 'keyfile') {
-    await options.keyFiles.save(config.id, await wrapMasterKey(master, config.id, options.passphrase, options))
+    await options.keyFiles.save(config.id, await wrapKeyRing(master, config.id, options.passphrase, options))
   }
   // The config makes it a repository, so it comes last and can be won by one only.
   const object = encodeConfig(config, keys.config)

@@ -4,7 +4,7 @@ import type { RepositoryId } from '../base/ids.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { FaultyStorage } from '../storage/testing.ts'
 import { decodeConfig, encodeConfig } from './config.ts'
-import { wrapMasterKey } from './key-slot.ts'
+import { wrapKeyRing } from './key-slot.ts'
 import { deriveRepositoryKeys } from './keys.ts'
 import { openRepository } from './repository.ts'
 import {
@@ -113,7 +113,7 @@ describe('a passphrase', () => {
     const made = await newTestRepository()
     const master = await unlock(made, TEST_PASSPHRASE)
     for (const passphrase of ['second', 'third']) {
-      const slot = await wrapMasterKey(master, made.repository.id, passphrase, { argon2: CHEAP_ARGON2 })
+      const slot = await wrapKeyRing(master, made.repository.id, passphrase, { argon2: CHEAP_ARGON2 })
       await made.storage.put(`keys/${passphrase}`, Buffer.from(slot))
     }
     for (const passphrase of [TEST_PASSPHRASE, 'second', 'third'])
@@ -133,7 +133,7 @@ describe('a key file', () => {
     await assert.rejects(unlock(made, TEST_PASSPHRASE), { code: 'WRONG_PASSWORD', message: name })
 
     const master = Buffer.alloc(32)
-    const foreign = await wrapMasterKey(master, 'f'.repeat(32) as RepositoryId, TEST_PASSPHRASE, {
+    const foreign = await wrapKeyRing(master, 'f'.repeat(32) as RepositoryId, TEST_PASSPHRASE, {
       argon2: CHEAP_ARGON2,
     })
     keyFiles.files.set(repository.id, foreign)
@@ -165,7 +165,7 @@ describe('slots inside the repository', () => {
     const { text } = await onlySlot(made)
     const { storage } = made
     const master = await unlock(made, TEST_PASSPHRASE)
-    const foreign = await wrapMasterKey(Buffer.alloc(32, 7), 'f'.repeat(32) as RepositoryId, TEST_PASSPHRASE, {
+    const foreign = await wrapKeyRing(Buffer.alloc(32, 7), 'f'.repeat(32) as RepositoryId, TEST_PASSPHRASE, {
       argon2: CHEAP_ARGON2,
     })
     // Names before and after that of the good slot, so that some are tried first.
