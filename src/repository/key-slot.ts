@@ -174,8 +174,7 @@ function openNotes(fields: SlotFields, ring: Uint8Array, what: string): SlotNote
   try {
     const cipher = notesCipher(ring, generations, fields.salt)
     const text = cipher.open(0, notesData(fields.repository), fields.notes, what).toString('utf8')
-    const { label, createdAt, isRecovery } = JSON.parse(text) as SlotNotes
-    return { label: String(label), createdAt: String(createdAt), isRecovery: isRecovery === true }
+    return JSON.parse(text) as SlotNotes // authenticated, so it is what was written
   } catch (error) {
     if (!isCairnError(error, 'DATA_CORRUPT')) throw error
     return undefined

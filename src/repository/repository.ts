@@ -35,7 +35,8 @@ import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segm
 import { packKey } from './pack/pack-format.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
 import { commitKey, forgottenKey } from './sessions/open-session.ts'
-import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
+import { type KeyFiles } from './slot-store.ts'
+import { type UnlockOptions, unlockKeyRing } from './unlock.ts'
 
 export { FORMAT_VERSION }
 export { packKey, passOver }
@@ -70,6 +71,7 @@ export interface CommitRecord {
 export const TOP_LEVEL_NAMES = [
   CONFIG_KEY,
   'keys',
+  'generations',
   'names',
   'sessions',
   'packs',
@@ -111,15 +113,16 @@ export async function createRepository(storage: Storage, options: CreateReposito
     settings: DEFAULT_SETTINGS,
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
+  const wrapOptions = { notes: { label: '', createdAt: config.createdAt, isRecovery: false }, ...options }
 
   const slotKey = `keys/${toHex(randomBytes(16))}`
   if (options.encryption === 'repokey') {
     if (options.passphrase === undefined)
       throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
-    const slot = await wrapKeyRing(master, config.id, options.passphrase, options)
+    const slot = await wrapKeyRing(master, config.id, options.passphrase, wrapOptions)
     await storage.put(slotKey, Buffer.from(slot))
   } else if (options.encryption === 'keyfile') {
-    await options.keyFiles.save(config.id, await wrapKeyRing(master, config.id, options.passphrase, options))
+    await options.keyFiles.save(config.id, await wrapKeyRing(master, config.id, options.passphrase, wrapOptions))
   }
   // The config makes it a repository, so it comes last and can be won by one only.
   const object = encodeConfig(config, keys.config)
@@ -155,12 +158,14 @@ async function requireVacant(storage: Storage): Promise<void> {
  */
 export async function openRepository(storage: Storage, options: UnlockOptions): Promise<Repository> {
   const { config, authenticate } = decodeConfig(await getConfig(storage, options))
-  const keys = deriveRepositoryKeys(await unlockMasterKey(storage, config, options), config.cipher)
+  const { ring } = await unlockKeyRing(storage, config, options)
+  const keys = deriveRepositoryKeys(ring, config.cipher)
   authenticate(keys.config)
   return new Repository(storage, config, keys)
 }
 
-async function getConfig(storage: Storage, options: AbortOptions): Promise<Uint8Array> {
+/** The config, before anything of it can be relied on. @throws {CairnError} `REPOSITORY_NOT_FOUND` */
+export async function getConfig(storage: Storage, options: AbortOptions): Promise<Uint8Array> {
   try {
     return await storage.get(CONFIG_KEY, undefined, options)
   } catch (error) {

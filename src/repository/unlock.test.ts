@@ -17,7 +17,7 @@ import {
   keysOf,
   newTestRepository,
 } from './testing.ts'
-import { type PassphraseQuestion, unlockMasterKey } from './unlock.ts'
+import { type PassphraseQuestion, unlockKeyRing } from './unlock.ts'
 
 async function neverAsk(): Promise<undefined> {
   assert.fail('a passphrase was asked for')
@@ -40,7 +40,8 @@ function answers(...passphrases: (string | undefined)[]): {
 
 async function unlock(made: TestRepository, ...passphrases: (string | undefined)[]): Promise<Buffer> {
   const { askPassphrase } = answers(...passphrases)
-  return unlockMasterKey(made.storage, made.repository.config, { keyFiles: made.keyFiles, askPassphrase })
+  const options = { keyFiles: made.keyFiles, askPassphrase }
+  return (await unlockKeyRing(made.storage, made.repository.config, options)).ring
 }
 
 /** The only slot in the repository, and its key. */
@@ -91,7 +92,7 @@ describe('a passphrase', () => {
     await openRepository(storage, { keyFiles, askPassphrase })
     assert.deepEqual(
       questions,
-      [1, 2, 3].map((attempt) => ({ location: 'memory', attempt })),
+      [1, 2, 3].map((attempt) => ({ location: 'memory', attempt, problem: undefined })),
     )
   })
 
