@@ -81,7 +81,7 @@ async function runImport(context: CommandContext, values: readonly string[], opt
   let text: string
   if (options.paper && file === undefined && secrets.hasTerminal()) text = await typePaperKey(context)
   else {
-    const input = operations.readKeyFile(file === undefined || file === '-' ? '/dev/stdin' : file)
+    const input = await operations.readKeyFile(file ?? '-')
     text = options.paper ? operations.readPaperKey(input) : input
   }
   const { where, wasThere } = await operations.importKey(access, text)

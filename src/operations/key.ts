@@ -1,6 +1,6 @@
 import { CairnError } from '../base/errors.ts'
 import { describeSystemError } from '../platform/files.ts'
-import { readInputFile } from '../platform/input-file.ts'
+import { readInputFile, readStandardInput } from '../platform/input-file.ts'
 import { writePrivateFile } from '../platform/private-file.ts'
 import { type ImportedKey, importKey as importSlot } from '../repository/import-key.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
@@ -127,10 +127,10 @@ export function readPaperKey(text: string): string {
   return reader.slot()
 }
 
-/** Text of a small file that the user named. @throws {CairnError} `INVALID_ARGUMENT` */
-export function readKeyFile(file: string): string {
+/** Text of a small file that the user named, or of standard input (`-`). @throws {CairnError} `INVALID_ARGUMENT` */
+export async function readKeyFile(file: string): Promise<string> {
   try {
-    return readInputFile(file).toString('utf8')
+    return (file === '-' ? await readStandardInput() : readInputFile(file)).toString('utf8')
   } catch (error) {
     throw new CairnError('INVALID_ARGUMENT', `Cannot read the key from ${file}: ${describeSystemError(error)}`, {
       cause: error,
