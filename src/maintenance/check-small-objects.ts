@@ -1,14 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
-import {
-  getOrError,
-  hashOfName,
-  readNameClaim,
-  verifyGeneration,
-  verifyKeySlot,
-  verifySession,
-} from '../repository/low-level.ts'
+import { getOrError, hashOfName, readNameClaim, verifyKeySlot, verifySession } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { type Snapshot, decodeSnapshot } from '../snapshot/snapshot.ts'
 import type { Findings } from './findings.ts'
@@ -33,7 +26,7 @@ export async function readSnapshots(
   return snapshots.sort((a, b) => (a.startedAt < b.startedAt ? -1 : a.startedAt > b.startedAt ? 1 : 0))
 }
 
-/** Looks at what no restore needs, but runs do: claims of names, session objects, key slots, generations of the key. */
+/** Looks at what no restore needs, but runs do: claims of names, session objects, key slots. */
 export async function checkSmallObjects(
   repository: Repository,
   snapshots: readonly Snapshot[],
@@ -48,11 +41,6 @@ export async function checkSmallObjects(
   }
   const kinds = [
     { prefix: 'keys/', name: /./, verify: (key: string, object: Uint8Array) => verifyKeySlot(id, key, object) },
-    {
-      prefix: 'generations/',
-      name: /^[1-9]\d{0,8}$/,
-      verify: (key: string, object: Uint8Array) => verifyGeneration(keys, key, object),
-    },
     {
       prefix: 'sessions/',
       name: /^[0-9a-f]{32}$/,

@@ -11,7 +11,7 @@ import { encodeSignedJson, isSignedBy, signedLine } from './signed-json.ts'
  * `generations/<n>`, put once if absent, decides which key has the number n, and is put before anything is sealed under that key. So
  * of several rotations at once exactly one happens, and a crash leaves one that has happened or one that has not.
  */
-export function generationObjectKey(generation: number): string {
+function generationObjectKey(generation: number): string {
   return `generations/${generation}`
 }
 
@@ -24,7 +24,7 @@ export async function newestGeneration(storage: Storage, options: AbortOptions):
 }
 
 /** The number in `generations/<n>`; `undefined` for a foreign name. */
-export function parseGenerationKey(key: string): number | undefined {
+function parseGenerationKey(key: string): number | undefined {
   const digits = /^generations\/([1-9]\d{0,8})$/.exec(key)?.[1]
   return digits === undefined ? undefined : Number(digits)
 }
@@ -41,7 +41,7 @@ export async function settleGenerations(storage: Storage, ring: Uint8Array, opti
     const own = encodeGeneration(ring, generation)
     const found = await loadOrPut(storage, generationObjectKey(generation), own, options)
     if (!own.equals(found)) {
-      verifyGeneration(ring, generationObjectKey(generation), found)
+      verify(ring, generation, found)
       return false
     }
   }
@@ -60,28 +60,36 @@ async function loadOrPut(storage: Storage, key: string, own: Buffer, options: Ab
 }
 
 /**
- * Whether an object under `generations/` was put by somebody who could open the repository.
+ * Looks whether the object of a generation was put by somebody who could open the repository.
  *
  * @throws {CairnError} `DATA_CORRUPT` when not
  */
-export function verifyGeneration(ring: Uint8Array, key: string, object: Uint8Array): void {
-  verifyGenerationBy(deriveKey('cairn 2026 config', masterKey(ring, 0)), key, object)
+export async function verifyGeneration(
+  storage: Storage,
+  ring: Uint8Array,
+  generation: number,
+  options: AbortOptions,
+): Promise<void> {
+  const key = generationObjectKey(generation)
+  verify(ring, generation, await storage.get(key, undefined, options))
 }
 
-/** As `verifyGeneration`, given the repository's config key. */
-export function verifyGenerationBy(configKey: Uint8Array, key: string, object: Uint8Array): void {
-  const generation = parseGenerationKey(key)
-  if (generation !== undefined && isSignedBy(object, configKey)) {
+function verify(ring: Uint8Array, generation: number, object: Uint8Array): void {
+  if (isSignedBy(object, configKeyOf(ring))) {
     const { generation: number } = JSON.parse(signedLine(object)) as Record<string, unknown>
     if (number === generation) return
   }
   throw new CairnError(
     'DATA_CORRUPT',
-    `Cannot use ${key}: it is damaged or was changed; put back a copy of this small file, or delete it and open the repository with a key made by the last rotation`,
+    `Cannot use ${generationObjectKey(generation)}: it is damaged or was changed; put back a copy of this small file, or delete it and open the repository with a key made by the last rotation`,
   )
 }
 
 function encodeGeneration(ring: Uint8Array, generation: number): Buffer {
   const check = toHex(deriveKey('cairn 2026 generation', masterKey(ring, generation)))
-  return encodeSignedJson({ generation, check }, deriveKey('cairn 2026 config', masterKey(ring, 0)))
+  return encodeSignedJson({ generation, check }, configKeyOf(ring))
+}
+
+function configKeyOf(ring: Uint8Array): Buffer {
+  return deriveKey('cairn 2026 config', masterKey(ring, 0))
 }

@@ -62,7 +62,7 @@ describe('importKey()', () => {
       [foreign, 'WRONG_PASSWORD', new RegExp(other.repository.id), TEST_PASSPHRASE],
       [old, 'WRONG_PASSWORD', /from before that/, TEST_PASSPHRASE],
       [current, 'WRONG_PASSWORD', /passphrase is wrong/, 'wrong'],
-      [forged, 'WRONG_PASSWORD', /rotated/, TEST_PASSPHRASE],
+      [forged, 'DATA_CORRUPT', /generations\/1/, TEST_PASSPHRASE],
       [unlocked, 'INVALID_ARGUMENT', /without a passphrase/, TEST_PASSPHRASE],
       ['', 'DATA_CORRUPT', /the key to import/, TEST_PASSPHRASE],
       [current.slice(0, -9), 'DATA_CORRUPT', /the key to import/, TEST_PASSPHRASE],

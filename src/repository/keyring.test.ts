@@ -307,6 +307,14 @@ describe('Keyring.rotate()', () => {
       await made.storage.put('generations/1', changed)
       await assert.rejects(open(made), { code: 'DATA_CORRUPT', message: /generations\/1/ }, `byte ${at}`)
     }
+    await made.storage.put('generations/1', object)
+    for (const foreign of [object, Buffer.alloc(0)]) {
+      await made.storage.put('generations/2', foreign)
+      await assert.rejects(open(made), { code: 'DATA_CORRUPT', message: /generations\/2/ })
+    }
+    await made.storage.put('generations/x', object)
+    await made.storage.delete('generations/2')
+    await open(made)
   })
 })
 

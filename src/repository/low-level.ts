@@ -11,7 +11,6 @@ import type { Storage } from '../storage/storage.ts'
 import { type IndexedPack, decodeIndex, parseIndexKey } from './index/index-object.ts'
 import { segmentsOf } from './index/load-index.ts'
 import { getOrError, readStoredIndex, refuseCondemned } from './index/read-index.ts'
-import { verifyGenerationBy } from './generations.ts'
 import { parseKeySlot } from './key-slot.ts'
 import type { RepositoryKeys } from './keys.ts'
 import type { SegmentRecord } from './pack/pack-format.ts'
@@ -142,11 +141,6 @@ export function verifySession(keys: RepositoryKeys, key: string, object: Uint8Ar
   const session = asSessionId(key.slice('sessions/'.length))
   if (!session) throw new CairnError('DATA_CORRUPT', `Cannot read ${key}: it is not named like a session`)
   decodeSession(keys, session, object)
-}
-
-/** Whether an object under `generations/` is genuine. @throws {CairnError} `DATA_CORRUPT` when not */
-export function verifyGeneration(keys: RepositoryKeys, key: string, object: Uint8Array): void {
-  verifyGenerationBy(keys.config, key, object)
 }
 
 /**

@@ -2,7 +2,7 @@ import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { MASTER_KEY_BYTES } from './keys.ts'
 import type { RepositoryConfig } from './config.ts'
-import { newestGeneration, settleGenerations } from './generations.ts'
+import { newestGeneration, settleGenerations, verifyGeneration } from './generations.ts'
 import type { KeySlot } from './key-slot.ts'
 import { mistypedGroups } from './recovery-key.ts'
 import { type KeyFiles, type StoredSlot, slotStoreOf } from './slot-store.ts'
@@ -114,8 +114,10 @@ async function unlockWith(
         if (isCairnError(error, 'STORAGE_DENIED')) return true
         throw error
       })
-      if (isCurrent && opened.slot.generations > (await newestGeneration(storage, options)))
+      const newest = await newestGeneration(storage, options)
+      if (isCurrent && opened.slot.generations > newest)
         return { ring, opened, passphrase: opened.slot.needsPassphrase ? passphrase : undefined }
+      await verifyGeneration(storage, ring, newest, options) // who has no key must not lock out those who have
     } catch (error) {
       if (!isCairnError(error, 'DATA_CORRUPT') || wasOpened) throw error
       failures.push(error)
