@@ -85,7 +85,13 @@ describe('Keyring', () => {
     assert.deepEqual([...made.keyFiles.files.keys()], [id])
     await opens(made, 'new')
     await (await openKeys(made, 'new')).changePassphrase(undefined)
-    await openRepository(made.storage, { keyFiles: made.keyFiles, askPassphrase: async () => assert.fail('asked') })
+    const options = { keyFiles: made.keyFiles, askPassphrase: async () => assert.fail('asked') }
+    await openRepository(made.storage, options)
+    await (await openKeys(made)).add({ passphrase: 'second' })
+    await openRepository(made.storage, options) // beside a file that needs one
+    made.keyFiles.files.delete(id)
+    await opens(made, 'second')
+    await opensNot(made, 'first')
   })
 
   it('adds nothing when it cannot know whether the key was rotated', async () => {

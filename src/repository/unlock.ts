@@ -61,13 +61,16 @@ export async function unlockSlots(
   options: UnlockOptions,
 ): Promise<Unlocked> {
   let slots = await load()
-  const needsPassphrase = slots.some(({ slot }) => slot.needsPassphrase)
+  // A key file that opens by itself opens without a question, also beside others that do not.
+  if (slots.some(({ slot }) => !slot.needsPassphrase)) {
+    const unlocked = await unlockWith(storage, slots, undefined, options)
+    if (unlocked && unlocked !== 'outdated') return unlocked
+    if (slots.every(({ slot }) => !slot.needsPassphrase)) throw outdated(storage)
+  }
   let problem: string | undefined
   for (let attempt = 1; ; attempt++) {
-    const passphrase = needsPassphrase
-      ? await options.askPassphrase({ location: storage.location, attempt, problem })
-      : undefined
-    if (needsPassphrase && passphrase === undefined) {
+    const passphrase = await options.askPassphrase({ location: storage.location, attempt, problem })
+    if (passphrase === undefined) {
       const wrong = problem ?? 'the passphrase is wrong; give the one set at init, or another of its keys'
       const found = attempt === 1 ? 'no passphrase was given' : wrong
       throw new CairnError('WRONG_PASSWORD', `Cannot open ${storage.location}: ${found}`)
