@@ -25,10 +25,11 @@ With --encryption keyfile the new key is a further file in the key folder.`
 
 const ROTATE_HELP = `
 Everything that is stored from now on is sealed under a new master key; what was stored before
-stays as it is and can be read as ever. Who kept the old master key, or an old key and
-its passphrase, cannot read what comes. Who knows the passphrase of the key that is used here could, so
-if that may be so, change it first: cairn key change-passphrase, then cairn key rotate.
-All other keys, also exported ones, are from before the rotation and open nothing afterwards.`
+stays as it is and can be read as ever. Who has the old master key, or an old key with its
+passphrase, cannot read what comes. Who knows the passphrase of the key that is used here could: if
+that may be so, change it first, with cairn key change-passphrase.
+All other keys, exported ones too, are from before the rotation and do not open it afterwards.
+Runs that are open meanwhile end under the old master key.`
 
 interface AddOptions {
   readonly label?: string
