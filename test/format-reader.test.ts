@@ -5,11 +5,14 @@ import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import type { SessionId } from '../src/base/ids.ts'
 import { changeLabel, changeName } from '../src/repository/labels.ts'
+import { FolderKeyFiles } from '../src/repository/key-files.ts'
 import { openRepository } from '../src/repository/repository.ts'
 import { LocalStorage } from '../src/storage/local/local-storage.ts'
+import { rotateKey } from '../src/operations/key.ts'
 import { type ForeignNode, ForeignReader } from './format-reader.ts'
 import { makeRepoV1 } from './testdata/make-repo-v1.ts'
 import { type FixtureEntry, REPO_V1_PASSPHRASE, entriesOf } from './testdata/repo-v1.ts'
+import { TestRepository, newFolder } from './testing.ts'
 
 /* What was written from docs/format.md alone reads what the program writes: the document is complete and true. */
 
@@ -33,6 +36,27 @@ function assertHolds(reader: ForeignReader, node: ForeignNode, entry: FixtureEnt
   assert.equal(node.sizeBytes, entry.content.length)
   assert.ok(reader.content(node.tags.get(4)).equals(entry.content), entry.path)
 }
+
+describe('a repository whose key was rotated, read with docs/format.md', () => {
+  for (const encryption of ['repokey', 'keyfile'] as const) {
+    it(`gives back what was saved before and after (${encryption})`, async () => {
+      const repository = await TestRepository.create({ encryption })
+      const [source, askPassphrase] = [newFolder(), async () => 'secret']
+      const access = { ...repository.access, askPassphrase }
+      writeFileSync(path.join(source, 'file'), 'before')
+      await repository.create([source], { name: 'before', access })
+      await rotateKey(access)
+      writeFileSync(path.join(source, 'file'), 'and after')
+      await repository.create([source], { name: 'after', access })
+
+      const files = encryption === 'keyfile' ? readdirSync(access.keyFolder) : []
+      const slots = files.map((name) => readFileSync(path.join(access.keyFolder, name), 'utf8'))
+      const reader = new ForeignReader(access.location, 'secret', encryption === 'keyfile' ? slots : undefined)
+      for (const [name, content] of Object.entries({ before: 'before', after: 'and after' }))
+        assert.equal(reader.file(reader.find(name, path.join(source, 'file').slice(1))).toString(), content)
+    })
+  }
+})
 
 /** Opens a repository made by `makeRepoV1`. */
 function open(folder: string, encryption: string): ForeignReader {
@@ -79,7 +103,7 @@ for (const made of ['now', 'by version 1'] as const) {
     if (made === 'now') {
       it('has the names, comments and tags that snapshots have now', async () => {
         const storage = await LocalStorage.open(path.join(folder, 'none'))
-        const keyFiles = { pathOf: () => '', load: async () => undefined, save: async () => '' }
+        const keyFiles = new FolderKeyFiles(path.join(folder, 'keys'))
         const repository = await openRepository(storage, { keyFiles, askPassphrase: async () => undefined })
         const [session] = readdirSync(path.join(folder, 'none/commits')) as [SessionId]
         const [before] = open(folder, 'none').snapshots().values()

@@ -62,7 +62,8 @@ function open(cipher: string, key: Buffer, nonce: number, aad: Buffer, sealed: B
 
 export class ForeignReader {
   readonly #folder: string
-  readonly #master: Buffer
+  /** The master keys of all generations. */
+  readonly #ring: Buffer
   readonly #cipher: string
   readonly #chunks = new Map<string, Place>()
 
@@ -74,7 +75,8 @@ export class ForeignReader {
     if (config.cairn !== 1) throw new Error('another version')
     this.#cipher = config.cipher
     const texts = (): readonly string[] => slots ?? this.#list('keys').map((key) => this.#get(key).toString())
-    this.#master = config.encryption === 'none' ? Buffer.alloc(32) : unlock(texts(), config.id, passphrase)
+    this.#ring = config.encryption === 'none' ? Buffer.alloc(32) : unlock(texts(), config.id, passphrase)
+    this.#verifyGenerations()
     if (keyed(this.#key('config'), Buffer.from(line)).toString('hex') !== hash) throw new Error('another config')
     for (const key of this.#list('index')) {
       const [, context = '', sid = ''] = /^(index\/([0-9a-f]{32})-\d+)-/.exec(key) ?? []
@@ -222,18 +224,30 @@ export class ForeignReader {
   #openObject(kind: Kind, context: string, object: Buffer): Buffer {
     const header = object.subarray(0, 48)
     const codes = Buffer.of(1, KINDS[kind], CIPHERS.indexOf(this.#cipher))
-    const begin = Buffer.concat([Buffer.from('CAIRN'), codes, Buffer.alloc(8)])
-    if (!header.subarray(0, 16).equals(begin)) throw new Error(`another header: ${context}`)
+    const begin = Buffer.concat([Buffer.from('CAIRN'), codes])
+    if (!header.subarray(0, 8).equals(begin)) throw new Error(`another header: ${context}`)
     const aad = Buffer.concat([header, Buffer.from(context)])
     return open(this.#cipher, this.#objectKey(kind, header), 0, aad, object.subarray(48))
   }
 
-  #key(use: string): Buffer {
-    return Blake3Hasher.deriveKey(`cairn 2026 ${use}`, this.#master)
+  #key(use: string, generation = 0): Buffer {
+    if (generation * 32 >= this.#ring.length) throw new Error(`no key generation ${generation}`)
+    return Blake3Hasher.deriveKey(`cairn 2026 ${use}`, this.#ring.subarray(generation * 32, generation * 32 + 32))
   }
 
   #objectKey(kind: Kind, header: Buffer): Buffer {
-    return keyed(this.#key(kind), header.subarray(16, 48))
+    return keyed(this.#key(kind, Number(header.readBigUInt64LE(8))), header.subarray(16, 48))
+  }
+
+  /** Section 5, "generations". */
+  #verifyGenerations(): void {
+    for (const key of this.#list('generations')) {
+      const [line = '', hash] = this.#get(key).toString().split('\n')
+      const { generation, check } = JSON.parse(line) as { generation: number; check: string }
+      if (keyed(this.#key('config'), Buffer.from(line)).toString('hex') !== hash) throw new Error('another generation')
+      if (key !== `generations/${generation}`) throw new Error('another place')
+      if (this.#key('generation', generation).toString('hex') !== check) throw new Error('a slot of another rotation')
+    }
   }
 
   #get(key: string): Buffer {

@@ -2,19 +2,29 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { ByteReader, ByteWriter } from '../src/base/binary.ts'
-import { type SessionId, asChunkId } from '../src/base/ids.ts'
+import { type SessionId, asChunkId, toHex } from '../src/base/ids.ts'
 import { createChunker } from '../src/chunker/chunker.ts'
 import { DEFAULT_CHUNKER_PARAMS, MAX_CHUNK_BYTES, validateChunkerParams } from '../src/chunker/params.ts'
 import { feed, testBytes } from '../src/chunker/testing.ts'
+import { Aead } from '../src/codec/aead.ts'
 import { COMPRESSION_CODES } from '../src/codec/compression.ts'
 import { ChunkHasher, deriveKey } from '../src/codec/hash.ts'
+import { Keyring } from '../src/repository/keyring.ts'
 import { CIPHER_CODES, OBJECT_KINDS, deriveRepositoryKeys } from '../src/repository/keys.ts'
 import { changeLabel, changeName, changePin } from '../src/repository/labels.ts'
 import { MAX_CHUNKS, MAX_PACK_BYTES } from '../src/repository/pack/pack-format.ts'
 import { TOP_LEVEL_NAMES } from '../src/repository/repository.ts'
 import { FORMAT_VERSION, HEADER_BYTES, newHeader, openObject } from '../src/repository/sealed-object.ts'
 import { HEARTBEAT_MS, SILENCE_MS } from '../src/repository/sessions/open-session.ts'
-import { keysOf, newTestRepository, saveChunks } from '../src/repository/testing.ts'
+import {
+  CHEAP_ARGON2,
+  TEST_PASSPHRASE,
+  answerOnce,
+  keysOf,
+  newTestRepository,
+  saveChunks,
+} from '../src/repository/testing.ts'
+import { unlockKeyRing } from '../src/repository/unlock.ts'
 import { WriteSession } from '../src/repository/write-session.ts'
 import { TREE_CHUNK_KINDS, TREE_CHUNK_VERSION } from '../src/snapshot/content.ts'
 import { type Snapshot, decodeSnapshot, encodeSnapshot } from '../src/snapshot/snapshot.ts'
@@ -74,6 +84,23 @@ function namesAfter(text: string): string[] {
   )
 }
 
+/** The context of a key's derivation. */
+function contextOf(key: string): string {
+  return table('key', 'context').find(([name]) => name === key)?.[1] ?? ''
+}
+
+/** What the document has where `pattern` has its group. */
+function quoted(pattern: RegExp): string {
+  const found = pattern.exec(DOCUMENT)?.[1]
+  assert.ok(found !== undefined, `docs/format.md has nothing like ${String(pattern)}`)
+  return found
+}
+
+/** The fields of a JSON object whose values are left out. */
+function jsonFields(pattern: RegExp): string[] {
+  return Array.from(quoted(pattern).matchAll(/"(\w+)":/g), ([, name = '']) => name)
+}
+
 /** Name → number from two columns. */
 function codes(...headers: string[]): Record<string, number> {
   return Object.fromEntries(table(...headers).map(([name = '', code]) => [name, Number(code)]))
@@ -128,7 +155,9 @@ describe('docs/format.md', () => {
       config: keys.config,
       names: keys.names,
       chunker: derived.get('chunker'), // compared by way of the gear table
-      ...keys.objects,
+      generation: derived.get('generation'), // these two by what is made with them, below
+      'slot notes': derived.get('slot notes'),
+      ...keys.objects[0],
     }
     assert.deepEqual(Object.fromEntries(derived), known)
     const gear = new ChunkHasher(derived.get('chunker'))
@@ -161,7 +190,7 @@ describe('docs/format.md', () => {
       else if (content.startsWith('format version')) assert.equal(`format version: ${field[0]}`, content)
       else if (content === 'kind') assert.equal(field[0], OBJECT_KINDS.commit)
       else if (content.startsWith('cipher code')) assert.equal(field[0], CIPHER_CODES['chacha20-poly1305'])
-      else if (content === 'key generation: 0') assert.deepEqual(field, Buffer.alloc(bytes))
+      else if (content === 'key generation (`u64`)') assert.deepEqual(field, Buffer.alloc(bytes))
       else assert.equal(content, 'random salt')
     }
   })
@@ -188,6 +217,30 @@ describe('docs/format.md', () => {
     const parameters = Object.keys(slot.kdf).filter((name) => name !== 'name')
     const shown = `{"name":"${String(slot.kdf['name'])}",${parameters.map((name) => `"${name}":…`).join(',')}}`
     assert.ok(DOCUMENT.includes(`\`${shown}\``), shown)
+  })
+
+  it('describes the notes of key slots, and the objects of generations', async () => {
+    const made = await newTestRepository()
+    const { storage, keyFiles, repository } = made
+    const options = { keyFiles, askPassphrase: answerOnce(TEST_PASSPHRASE), argon2: CHEAP_ARGON2 }
+    const [label, isRecovery] = ['Käse', true]
+    const { where } = await (await Keyring.open(storage, options)).add({ passphrase: 'x', label, isRecovery })
+    const slot = JSON.parse(Buffer.from(await storage.get(where)).toString()) as { salt: string; notes: string }
+    const { ring } = await unlockKeyRing(storage, repository.config, options)
+    const key = new ChunkHasher(deriveKey(contextOf('slot notes'), ring)).hash(Buffer.from(slot.salt, 'base64'))
+    const data = Buffer.from(`${quoted(/the associated data `(cairn key slot notes 1 )`/)}${repository.id}`)
+    const notes = new Aead('aes-256-gcm', key).open(0, data, Buffer.from(slot.notes, 'base64'), 'notes').toString()
+    const { createdAt } = JSON.parse(notes) as { createdAt: string }
+    assert.deepEqual(JSON.parse(notes), { label, createdAt, isRecovery })
+    assert.deepEqual(Object.keys(JSON.parse(notes) as object), jsonFields(/JSON object `(\{"label".*?\})`/))
+
+    await (await Keyring.open(storage, options)).rotate()
+    const rotated = await unlockKeyRing(storage, repository.config, options)
+    const check = toHex(deriveKey(contextOf('generation'), rotated.ring.subarray(32)))
+    const line = JSON.stringify({ generation: 1, check })
+    assert.deepEqual(Object.keys(JSON.parse(line) as object), jsonFields(/^`(\{"generation":n.*?\})`/m))
+    const hash = toHex(new ChunkHasher(repository.keys.config).hash(Buffer.from(line)))
+    assert.equal(Buffer.from(await storage.get('generations/1')).toString(), `${line}\n${hash}\n`)
   })
 
   it('lists the fields of session objects and snapshot records', async () => {

@@ -3,6 +3,7 @@ import { toHex } from '../base/ids.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { parseCompression } from '../codec/compression.ts'
 import { type Repository, createRepository } from '../repository/repository.ts'
+import { MemoryKeyFiles } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { type ChunkRef, readContent } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
@@ -21,7 +22,7 @@ export const LATER_MS = 4_000_000_000_000
 
 /** A repository in memory. Unencrypted, so that the same content has the same ids in all of them. */
 export async function newRepository(chunkerParams = SMALL_CHUNKS): Promise<Repository> {
-  const keyFiles = { load: async () => undefined, save: async () => '', pathOf: () => '' }
+  const keyFiles = new MemoryKeyFiles()
   const chunker = parseChunkerParams(chunkerParams)
   const options = { encryption: 'none', passphrase: undefined, keyFiles, chunker } as const
   const repository = await createRepository(new MemoryStorage(), options)

@@ -12,7 +12,7 @@ export const ERROR_CODES = {
   SNAPSHOT_EXISTS: { exit: 1, http: 409, retry: false }, // the name is taken by another snapshot or an open run
   SESSION_FENCED: { exit: 1, http: 409, retry: true }, // another run aborted this one; start again
   WRONG_PASSWORD: { exit: 12, http: 403, retry: false }, // also a missing or foreign key file
-  FORMAT_UNSUPPORTED: { exit: 1, http: 422, retry: false }, // written by a newer version
+  FORMAT_UNSUPPORTED: { exit: 1, http: 422, retry: false }, // written by a newer version, or under a newer key
   DATA_CORRUPT: { exit: 65, http: 500, retry: false }, // bytes read back do not match their id or tag
   STORAGE_UNAVAILABLE: { exit: 1, http: 503, retry: true },
   STORAGE_DENIED: { exit: 1, http: 502, retry: false },

@@ -134,6 +134,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./config.ts'),
   },
   {
+    name: 'key',
+    group: REPOSITORY,
+    summary: 'manage the keys of a repository: passphrases, recovery key, export, rotation',
+    load: () => import('./key.ts'),
+  },
+  {
     name: 'doctor',
     group: 'About:',
     summary: 'look for what could make backups of this machine miss something',

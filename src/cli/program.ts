@@ -84,10 +84,10 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
     command.description(`${capitalize(entry.summary)}.`)
     const { define } = await entry.load()
     define(command, context)
-    addCommonOptions(command)
+    for (const one of [command, ...command.commands]) addCommonOptions(one)
   })
   program.hook('preAction', (_, command) => {
-    const common: CommonOptions = { ...program.opts(), ...command.opts() }
+    const common: CommonOptions = { ...program.opts(), ...command.parent?.opts(), ...command.opts() }
     context.common = common
     context.output.settings = {
       json: common.json ?? false,

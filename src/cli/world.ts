@@ -20,6 +20,7 @@ export interface Operations {
   readonly config: () => Promise<
     Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>
   >
+  readonly key: () => Promise<typeof import('../operations/key.ts')>
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
@@ -43,6 +44,7 @@ export const systemOperations: Operations = {
   extract: () => import('../operations/extract.ts'),
   info: () => import('../operations/info.ts'),
   config: () => import('../operations/config.ts'),
+  key: () => import('../operations/key.ts'),
   doctor: () => import('../operations/doctor.ts'),
   diff: () => import('../operations/diff.ts'),
   delete: () => import('../operations/delete.ts'),

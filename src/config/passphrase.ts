@@ -23,12 +23,16 @@ const WAYS =
 export function passphraseAsker(
   env: Environment,
   options: PassphraseOptions = {},
-): (question: { readonly location: string; readonly attempt: number }) => Promise<string | undefined> {
+): (question: {
+  readonly location: string
+  readonly attempt: number
+  readonly problem?: string | undefined
+}) => Promise<string | undefined> {
   const secrets = options.secrets ?? systemSecretInput
   let latest: string | undefined
   let fromEnvironment = false
 
-  return async ({ location, attempt }) => {
+  return async ({ location, attempt, problem }) => {
     // Opening it again in the same run: neither ask twice nor read the file descriptor twice.
     if (attempt === 1 && latest !== undefined) return latest
     const given = attempt === 1 ? await environmentPassphrase(env, secrets, options) : undefined
@@ -44,7 +48,8 @@ export function passphraseAsker(
         `Cannot open repository ${location}: it needs a passphrase and none was given; ${WAYS}`,
       )
     }
-    const again = attempt > 1 ? 'Wrong passphrase, try again. ' : ''
+    const again =
+      attempt > 1 ? (problem === undefined ? 'Wrong passphrase, try again. ' : `${capitalize(problem)}. `) : ''
     latest = await secrets.prompt(`${again}Passphrase for repository ${location}: `, options)
     return latest
   }
@@ -53,10 +58,12 @@ export function passphraseAsker(
 export interface NewPassphraseOptions extends PassphraseOptions {
   /** Whether an empty answer on the terminal means "no passphrase"; one from the environment is always taken. */
   readonly allowEmpty: boolean
+  /** The repository exists, so that `CAIRN_PASSPHRASE` and its relatives are the passphrase it has. */
+  readonly isExisting?: boolean
 }
 
 /**
- * The passphrase for a repository that is being made: from the environment, else asked twice on the terminal.
+ * A passphrase that is being chosen, for a new repository or a new key: from the environment, else asked twice on the terminal.
  *
  * @throws {CairnError} `INVALID_ARGUMENT` when there is nobody to ask, or the answers stay empty or different
  */
@@ -66,11 +73,17 @@ export async function newPassphrase(
   options: NewPassphraseOptions,
 ): Promise<string> {
   const secrets = options.secrets ?? systemSecretInput
+  const action = options.isExisting ? `make a key for repository ${location}` : `make repository ${location}`
   const given =
-    env['CAIRN_NEW_PASSPHRASE'] ?? env['BORG_NEW_PASSPHRASE'] ?? (await environmentPassphrase(env, secrets, options))
+    env['CAIRN_NEW_PASSPHRASE'] ??
+    env['BORG_NEW_PASSPHRASE'] ??
+    (options.isExisting ? undefined : await environmentPassphrase(env, secrets, options))
+  if (given === '' && options.isExisting && !options.allowEmpty)
+    throw new CairnError('INVALID_ARGUMENT', `Cannot ${action}: CAIRN_NEW_PASSPHRASE is empty, which protects nothing`)
   if (given !== undefined) return given
   if (!secrets.hasTerminal()) {
-    throw new CairnError('INVALID_ARGUMENT', `Cannot make repository ${location}: it needs a passphrase; ${WAYS}`)
+    const ways = options.isExisting ? 'set CAIRN_NEW_PASSPHRASE, or run it on a terminal' : WAYS
+    throw new CairnError('INVALID_ARGUMENT', `Cannot ${action}: it needs a passphrase; ${ways}`)
   }
 
   const hint = options.allowEmpty ? ' (empty: the key file alone opens it)' : ''
@@ -87,7 +100,7 @@ export async function newPassphrase(
     if (first === second) return first
     complaint = 'The two were different. '
   }
-  throw new CairnError('INVALID_ARGUMENT', `Cannot make repository ${location}: no passphrase was chosen`)
+  throw new CairnError('INVALID_ARGUMENT', `Cannot ${action}: no passphrase was chosen`)
 }
 
 /** What the environment says; our variables come before Borg's, and in each family the order is Borg's. */
@@ -114,4 +127,8 @@ async function environmentPassphrase(
     return secrets.fromFd(Number(fd))
   }
   return undefined
+}
+
+function capitalize(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }

@@ -116,7 +116,7 @@ async function retire(options: CompactOptions, marked?: MarkedSnapshots): Promis
       continue
     }
     const reclaimed = await reclaim(repository, condemned, reclaimOptions(options, marked))
-    if (!reclaimed) continue // somebody has condemned more packs meanwhile
+    if (!reclaimed) continue // others have begun a reclamation meanwhile, or ended one
     const deleted = await deleteReclaimed(repository, reclaimed, condemned, { signal, onDeleted })
     done = {
       ...done,

@@ -81,19 +81,10 @@ export function planPrune(
   const meant = filterSnapshots(snapshots, filter)
   const groups = groupSnapshots(meant, groupBy).map((group) => ({
     group,
-    decisions: decideRetention(
-      group.snapshots.map((snapshot) => ({ ...snapshot, pinned: isPinned(snapshot) })),
-      policy,
-      nowMs,
-    ),
+    decisions: decideRetention(group.snapshots, policy, nowMs),
   }))
   const kept = groups.flatMap(({ decisions }) => decisions.filter(({ keep }) => keep)).length
   return { groups, kept, removed: meant.length - kept }
-}
-
-/** Pins will be told of here, as soon as snapshots have them. */
-function isPinned(_snapshot: Snapshot): boolean {
-  return false
 }
 
 /**

@@ -1,4 +1,15 @@
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import path from 'node:path'
 import { errnoOf } from '../base/errors.ts'
 
@@ -17,8 +28,7 @@ export function readTextFile(file: string): string | undefined {
  * not at all. Folders above it are made, readable by the owner alone. An existing file fails with `EEXIST`.
  */
 export function writePrivateFile(file: string, text: string): void {
-  const folder = path.dirname(file)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
   const temporary = `${file}.${process.pid}.tmp`
   try {
     withFile(temporary, 'wx', (fd) => {
@@ -29,7 +39,46 @@ export function writePrivateFile(file: string, text: string): void {
   } finally {
     rmSync(temporary, { force: true })
   }
-  withFile(folder, 'r', fsyncSync)
+  withFile(path.dirname(file), 'r', fsyncSync)
+}
+
+/**
+ * Removes a small file durably, unless it holds another text by now; one that is not there is no error. `aside` is a free name in the
+ * same folder, under which it is for a moment: so nobody can change it between the look and the removal.
+ */
+export function removeFileHolding(file: string, text: string, aside: string): void {
+  try {
+    renameSync(file, aside)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return
+    throw error
+  }
+  if (readTextFile(aside) === text) rmSync(aside, { force: true })
+  else moveUnlessTaken(aside, file)
+  withFile(path.dirname(file), 'r', fsyncSync)
+}
+
+/** Moves a file durably within its folder; `false` when something has that name already, or there is no file. */
+export function moveUnlessTaken(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' || errnoOf(error) === 'ENOENT') return false
+    throw error
+  }
+  withFile(path.dirname(to), 'r', fsyncSync)
+  rmSync(from)
+  return true
+}
+
+/** Names of what is in a folder; none when there is no folder. */
+export function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []
+    throw error
+  }
 }
 
 function withFile(file: string, flags: string, use: (fd: number) => void): void {

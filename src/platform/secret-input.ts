@@ -26,7 +26,12 @@ export interface SecretInput {
    *
    * @throws {CairnError} `CANCELLED` on Ctrl+C or when aborted
    */
-  prompt(question: string, options?: AbortOptions): Promise<string | undefined>
+  prompt(question: string, options?: PromptOptions): Promise<string | undefined>
+}
+
+export interface PromptOptions extends AbortOptions {
+  /** Shows what is typed: for what is no secret, or must be seen to be typed right. */
+  readonly echo?: boolean
 }
 
 export const systemSecretInput: SecretInput = { fromCommand, fromFd, hasTerminal, prompt }
@@ -99,17 +104,20 @@ function hasTerminal(): boolean {
 const ESCAPE = '\u001B'
 const KEY_SEQUENCES = new RegExp(ESCAPE + String.raw`(?:\[[0-9;]*[A-Za-z~]|O.)`, 'g')
 
+/** Takes the last character off the screen. */
+const RUBOUT = '\b \b'
+
 /** Lines typed ahead of the next question, as when both answers of a double prompt are pasted at once. */
 let typedAhead = ''
 
-async function prompt(question: string, options: AbortOptions = {}): Promise<string | undefined> {
+async function prompt(question: string, options: PromptOptions = {}): Promise<string | undefined> {
   throwIfAborted(options.signal)
   const output = openSync(TERMINAL, 'w')
   const input = new ReadStream(openSync(TERMINAL, 'r'))
   try {
     input.setRawMode(true)
     writeSync(output, question)
-    return await readSecretLine(input, options)
+    return await readLine(input, options.echo ? (text) => writeSync(output, text) : () => {}, options)
   } finally {
     input.setRawMode(false)
     input.destroy()
@@ -118,7 +126,11 @@ async function prompt(question: string, options: AbortOptions = {}): Promise<str
   }
 }
 
-function readSecretLine(input: ReadStream, { signal }: AbortOptions): Promise<string | undefined> {
+function readLine(
+  input: ReadStream,
+  show: (text: string) => void,
+  { signal }: AbortOptions,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     let line: string[] = []
 
@@ -147,9 +159,15 @@ function readSecretLine(input: ReadStream, { signal }: AbortOptions): Promise<st
           return settle(() => reject(new CairnError('CANCELLED', 'Interrupted', { details: { exitCode: 130 } })))
         }
         if (key === '\u0004' && line.length === 0) return settle(() => resolve(undefined))
-        if (key === '\u007F' || key === '\b') line.pop()
-        else if (key === '\u0015') line = [] // Ctrl+U
-        else if (key >= ' ') line.push(key)
+        if (key === '\u007F' || key === '\b') {
+          if (line.pop() !== undefined) show(RUBOUT)
+        } else if (key === '\u0015') {
+          show(RUBOUT.repeat(line.length)) // Ctrl+U
+          line = []
+        } else if (key >= ' ') {
+          line.push(key)
+          show(key)
+        }
       }
     }
 

@@ -1,10 +1,9 @@
 import { CairnError } from '../base/errors.ts'
-import { type RepositoryId, asRepositoryId, toHex } from '../base/ids.ts'
+import { type RepositoryId, asRepositoryId } from '../base/ids.ts'
 import type { CipherName } from '../codec/aead.ts'
-import { ChunkHasher } from '../codec/hash.ts'
-import { constantTimeEqual } from '../codec/random.ts'
 import { type ChunkerParams, validateChunkerParams } from '../chunker/params.ts'
 import { FORMAT_VERSION } from './sealed-object.ts'
+import { encodeSignedJson, isSignedBy, signedLine } from './signed-json.ts'
 
 /** Where the master key is kept: wrapped inside the repository, wrapped in a file of the user, or nowhere. Borg's words. */
 export type EncryptionMode = 'repokey' | 'keyfile' | 'none'
@@ -17,7 +16,7 @@ export interface RepositorySettings {
   readonly storageQuota: number
 }
 
-/** What `init` fixed for good, and the settings. Stored in plain as the object `config`, authenticated under the master key. */
+/** What `init` fixed for good, and the settings. Stored in plain as the object `config`, authenticated under the first master key. */
 export interface RepositoryConfig {
   readonly id: RepositoryId
   readonly encryption: EncryptionMode
@@ -38,7 +37,7 @@ const CIPHERS = new Set<unknown>(['none', 'aes-256-gcm', 'chacha20-poly1305'])
 /** The config object: one line of JSON, and one line with its keyed hash. */
 export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer {
   const { settings, ...rest } = config
-  return encodeFields({ cairn: FORMAT_VERSION, ...rest, ...fieldsOf(settings) }, key)
+  return encodeSignedJson({ cairn: FORMAT_VERSION, ...rest, ...fieldsOf(settings) }, key)
 }
 
 /**
@@ -49,22 +48,13 @@ export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer 
 export function changeSettings(object: Uint8Array, key: Uint8Array, changes: Partial<RepositorySettings>): Buffer {
   const { config, authenticate } = decodeConfig(object)
   authenticate(key)
-  const { additionalFreeSpace: _, storageQuota: __, ...rest } = parseJson(firstLine(object))
-  return encodeFields({ ...rest, ...fieldsOf({ ...config.settings, ...changes }) }, key)
+  const { additionalFreeSpace: _, storageQuota: __, ...rest } = parseJson(signedLine(object))
+  return encodeSignedJson({ ...rest, ...fieldsOf({ ...config.settings, ...changes }) }, key)
 }
 
 /** A setting that is off is left out, so that a config without settings is that of a version that has none. */
 function fieldsOf(settings: RepositorySettings): Record<string, number> {
   return Object.fromEntries(Object.entries(settings).filter(([, bytes]) => bytes !== 0))
-}
-
-function encodeFields(fields: Readonly<Record<string, unknown>>, key: Uint8Array): Buffer {
-  const line = JSON.stringify(fields)
-  return Buffer.from(`${line}\n${toHex(new ChunkHasher(key).hash(Buffer.from(line)))}\n`)
-}
-
-function firstLine(object: Uint8Array): string {
-  return Buffer.from(object).toString('utf8').split('\n')[0] ?? ''
 }
 
 /**
@@ -76,8 +66,7 @@ export function decodeConfig(object: Uint8Array): {
   config: RepositoryConfig
   authenticate: (key: Uint8Array) => void
 } {
-  const [line = '', hash = ''] = Buffer.from(object).toString('utf8').split('\n')
-  const value = parseJson(line)
+  const value = parseJson(signedLine(object))
   const { cairn, id, encryption, cipher, chunker, createdAt, additionalFreeSpace = 0, storageQuota = 0 } = value
   if (typeof cairn === 'number' && cairn > FORMAT_VERSION) {
     throw new CairnError(
@@ -101,9 +90,7 @@ export function decodeConfig(object: Uint8Array): {
       settings: { additionalFreeSpace, storageQuota },
     },
     authenticate(key) {
-      const want = Buffer.from(toHex(new ChunkHasher(key).hash(Buffer.from(line))))
-      const found = Buffer.from(hash)
-      if (want.length !== found.length || !constantTimeEqual(want, found)) throw damaged()
+      if (!isSignedBy(object, key)) throw damaged()
     },
   }
 }

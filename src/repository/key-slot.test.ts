@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { RepositoryId } from '../base/ids.ts'
-import { parseKeySlot, wrapMasterKey } from './key-slot.ts'
+import { formatSlot, parseKeySlot, wrapKeyRing } from './key-slot.ts'
 import { CHEAP_ARGON2 } from './testing.ts'
 
 const MASTER = Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => i))
@@ -20,7 +20,7 @@ const PINNED = {
 const PINNED_PASSPHRASE = 'Käse am Fluß'
 
 function wrap(passphrase: string | undefined): Promise<string> {
-  return wrapMasterKey(MASTER, REPOSITORY, passphrase, { argon2: CHEAP_ARGON2 })
+  return wrapKeyRing(MASTER, REPOSITORY, passphrase, { argon2: CHEAP_ARGON2 })
 }
 
 /** A slot with one field replaced. */
@@ -131,7 +131,7 @@ describe('parseKeySlot()', () => {
   })
 })
 
-describe('wrapMasterKey()', () => {
+describe('wrapKeyRing()', () => {
   it('makes another slot every time, and never shows the key', async () => {
     for (const passphrase of ['secret', undefined]) {
       const slots = [await wrap(passphrase), await wrap(passphrase)]
@@ -145,7 +145,52 @@ describe('wrapMasterKey()', () => {
   })
 
   it('asks Argon2 for 64 MiB and three passes unless told otherwise', async () => {
-    const { kdf } = JSON.parse(await wrapMasterKey(MASTER, REPOSITORY, 'x')) as { kdf: unknown }
+    const { kdf } = JSON.parse(await wrapKeyRing(MASTER, REPOSITORY, 'x')) as { kdf: unknown }
     assert.deepEqual(kdf, { name: 'argon2id', memoryKiB: 65536, passes: 3, parallelism: 4 })
+  })
+})
+
+describe('a slot with several master keys', () => {
+  it('gives back the ring, and says how many keys it has', async () => {
+    const ring = Buffer.concat([MASTER, MASTER.toReversed(), MASTER])
+    const text = await wrapKeyRing(ring, REPOSITORY, 'p', { argon2: CHEAP_ARGON2 })
+    const slot = parseKeySlot(text, 'keys/1')
+    assert.equal(slot.generations, 3)
+    assert.deepEqual(await slot.unwrap('p'), ring)
+    assert.equal(formatSlot(slot.fields), text)
+  })
+
+  it('is damaged when its ring is of no whole number of keys', async () => {
+    const slot = await wrap('p')
+    for (const length of [0, 16, 47, 49, 79]) {
+      const text = changed(slot, 'sealed', Buffer.alloc(length).toString('base64'))
+      assert.throws(() => parseKeySlot(text, 'keys/1'), { code: 'DATA_CORRUPT' })
+    }
+  })
+})
+
+describe('notes of a slot', () => {
+  const notes = { label: 'Käthe', createdAt: '2026-11-21T00:00:00.000Z', isRecovery: false }
+
+  it('are read by who has the newest key of the slot, or a newer one, and by nobody else', async () => {
+    const ring = Buffer.concat([MASTER, MASTER.toReversed()])
+    const slot = parseKeySlot(await wrapKeyRing(ring, REPOSITORY, 'p', { argon2: CHEAP_ARGON2, notes }), 'keys/1')
+    assert.deepEqual(slot.notes(ring), notes)
+    assert.deepEqual(slot.notes(Buffer.concat([ring, MASTER])), notes)
+    assert.equal(slot.notes(MASTER), undefined)
+    assert.equal(slot.notes(Buffer.concat([MASTER, MASTER])), undefined)
+    assert.equal(parseKeySlot(await wrap('p'), 'keys/1').notes(MASTER), undefined)
+  })
+
+  it('say nothing once a bit of them, or the salt, was changed', async () => {
+    const text = await wrapKeyRing(MASTER, REPOSITORY, 'p', { argon2: CHEAP_ARGON2, notes })
+    const { notes: sealed = new Uint8Array(), ...fields } = parseKeySlot(text, 'keys/1').fields
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
+      const flipped = Buffer.from(sealed)
+      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7))
+      assert.equal(parseKeySlot(formatSlot({ ...fields, notes: flipped }), 'keys/1').notes(MASTER), undefined)
+    }
+    const other = formatSlot({ ...fields, salt: fields.salt.toReversed(), notes: sealed })
+    assert.equal(parseKeySlot(other, 'keys/1').notes(MASTER), undefined)
   })
 })

@@ -31,8 +31,9 @@ export const CIPHER_CODES: Readonly<Record<CipherName, number>> = {
 export const MASTER_KEY_BYTES = 32
 
 /**
- * The secrets of one open repository: every key is derived from the master key by BLAKE3's key derivation, one context a use.
- * Can be posted to worker threads as it is.
+ * The secrets of one open repository: every key is derived from a master key by BLAKE3's key derivation, one context a use. After
+ * a rotation there are several master keys, the *generations*. Chunk ids, names and cut points stay those of the first, so that
+ * what is equal is found again. Can be posted to worker threads as it is.
  */
 export interface RepositoryKeys {
   readonly cipher: CipherName
@@ -44,18 +45,22 @@ export interface RepositoryKeys {
   readonly names: Uint8Array
   /** Table of the chunker: 256 values of 32 bits, little-endian. */
   readonly gear: Uint8Array
-  /** One key for every kind of object. */
-  readonly objects: Readonly<Record<ObjectKind, Uint8Array>>
+  /** One key for every kind of object, by generation. What is sealed is sealed under the last. */
+  readonly objects: readonly Readonly<Record<ObjectKind, Uint8Array>>[]
 }
 
 /**
- * Derives all keys from a master key of 32 bytes; for an unencrypted repository from 32 zero bytes, which makes them public.
+ * Derives all keys from the master keys of all generations, joined; for an unencrypted repository from 32 zero bytes, which makes
+ * them public.
  */
-export function deriveRepositoryKeys(master: Uint8Array, cipher: CipherName): RepositoryKeys {
-  const derive = (use: string): Buffer => deriveKey(`cairn 2026 ${use}`, master)
+export function deriveRepositoryKeys(ring: Uint8Array, cipher: CipherName): RepositoryKeys {
+  const derive = (use: string, generation = 0): Buffer => deriveKey(`cairn 2026 ${use}`, masterKey(ring, generation))
   const gearHasher = new ChunkHasher(derive('chunker'))
-  const objects = {} as Record<ObjectKind, Uint8Array>
-  for (const kind of Object.keys(OBJECT_KINDS) as ObjectKind[]) objects[kind] = derive(kind)
+  const objects = Array.from({ length: generationsOf(ring) }, (_, generation) => {
+    const keys = {} as Record<ObjectKind, Uint8Array>
+    for (const kind of Object.keys(OBJECT_KINDS) as ObjectKind[]) keys[kind] = derive(kind, generation)
+    return keys
+  })
   return {
     cipher,
     chunkId: cipher === 'none' ? undefined : derive('chunk id'),
@@ -64,6 +69,16 @@ export function deriveRepositoryKeys(master: Uint8Array, cipher: CipherName): Re
     gear: Buffer.concat(Array.from({ length: 32 }, (_, block) => gearHasher.hash(Uint8Array.of(block)))),
     objects,
   }
+}
+
+/** How many master keys a key ring holds. */
+export function generationsOf(ring: Uint8Array): number {
+  return ring.length / MASTER_KEY_BYTES
+}
+
+/** One of the master keys of a ring; generations count from 0. */
+export function masterKey(ring: Uint8Array, generation: number): Uint8Array {
+  return ring.subarray(generation * MASTER_KEY_BYTES, (generation + 1) * MASTER_KEY_BYTES)
 }
 
 /** The cipher with this number in a header. */

@@ -29,6 +29,7 @@ import {
   forgottenKey,
   listSessions,
   loadSession,
+  pinKey,
   sessionKey,
 } from './sessions/open-session.ts'
 import { SessionEnds } from './sessions/session-ends.ts'
@@ -48,7 +49,7 @@ export {
   parseIndexKey,
   segmentsOf,
 }
-export { commitKey, forgottenKey, listSessions, loadSession, sessionKey }
+export { commitKey, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
 export { condemnedKey, putCondemned, readCondemned, waitingKey }
 export type {
   CondemnedSets,

@@ -37,13 +37,14 @@ import {
   passOver,
 } from './index/load-index.ts'
 import { getOrError } from './index/read-index.ts'
-import { type WrapOptions, wrapMasterKey } from './key-slot.ts'
+import { type WrapOptions, wrapKeyRing } from './key-slot.ts'
 import { MASTER_KEY_BYTES, type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
 import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
 import { commitKey, findObject, forgottenKey, listIds } from './sessions/open-session.ts'
-import { type KeyFiles, type UnlockOptions, unlockMasterKey } from './unlock.ts'
+import { type KeyFiles } from './slot-store.ts'
+import { type UnlockOptions, unlockKeyRing } from './unlock.ts'
 
 export { FORMAT_VERSION }
 export { packKey, passOver }
@@ -78,6 +79,7 @@ export interface CommitRecord {
 export const TOP_LEVEL_NAMES = [
   CONFIG_KEY,
   'keys',
+  'generations',
   'names',
   'sessions',
   'packs',
@@ -122,15 +124,16 @@ export async function createRepository(storage: Storage, options: CreateReposito
     settings: DEFAULT_SETTINGS,
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
+  const wrapOptions = { notes: { label: '', createdAt: config.createdAt, isRecovery: false }, ...options }
 
   const slotKey = `keys/${toHex(randomBytes(16))}`
   if (options.encryption === 'repokey') {
     if (options.passphrase === undefined)
       throw new CairnError('INVALID_ARGUMENT', 'Cannot make a repokey repository: it needs a passphrase')
-    const slot = await wrapMasterKey(master, config.id, options.passphrase, options)
+    const slot = await wrapKeyRing(master, config.id, options.passphrase, wrapOptions)
     await storage.put(slotKey, Buffer.from(slot))
   } else if (options.encryption === 'keyfile') {
-    await options.keyFiles.save(config.id, await wrapMasterKey(master, config.id, options.passphrase, options))
+    await options.keyFiles.save(config.id, await wrapKeyRing(master, config.id, options.passphrase, wrapOptions))
   }
   // The config makes it a repository, so it comes last and can be won by one only.
   const object = encodeConfig(config, keys.config)
@@ -166,12 +169,14 @@ async function requireVacant(storage: Storage): Promise<void> {
  */
 export async function openRepository(storage: Storage, options: UnlockOptions): Promise<Repository> {
   const { config, authenticate } = decodeConfig(await getConfig(storage, options))
-  const keys = deriveRepositoryKeys(await unlockMasterKey(storage, config, options), config.cipher)
+  const { ring } = await unlockKeyRing(storage, config, options)
+  const keys = deriveRepositoryKeys(ring, config.cipher)
   authenticate(keys.config)
   return new Repository(storage, config, keys)
 }
 
-async function getConfig(storage: Storage, options: AbortOptions): Promise<Uint8Array> {
+/** The config, before anything of it can be relied on. @throws {CairnError} `REPOSITORY_NOT_FOUND` */
+export async function getConfig(storage: Storage, options: AbortOptions): Promise<Uint8Array> {
   try {
     return await storage.get(CONFIG_KEY, undefined, options)
   } catch (error) {

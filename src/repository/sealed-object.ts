@@ -16,13 +16,14 @@ const KIND_OFFSET = 6
 const GENERATION_OFFSET = 8
 const SALT_OFFSET = 16
 
-/** A fresh header with a random salt. */
+/** A fresh header of the newest key generation, with a random salt. */
 export function newHeader(kind: ObjectKind, keys: RepositoryKeys): Buffer {
   const header = Buffer.alloc(HEADER_BYTES)
   MAGIC.copy(header)
   header[5] = FORMAT_VERSION
   header[KIND_OFFSET] = OBJECT_KINDS[kind]
   header[7] = CIPHER_CODES[keys.cipher]
+  header.writeBigUInt64LE(BigInt(keys.objects.length - 1), GENERATION_OFFSET)
   header.set(randomBytes(HEADER_BYTES - SALT_OFFSET), SALT_OFFSET)
   return header
 }
@@ -30,7 +31,8 @@ export function newHeader(kind: ObjectKind, keys: RepositoryKeys): Buffer {
 /**
  * The cipher and key for what stands below this header.
  *
- * @throws {CairnError} `DATA_CORRUPT` when it is no header of this kind, `FORMAT_UNSUPPORTED` when a newer version wrote it
+ * @throws {CairnError} `DATA_CORRUPT` when it is no header of this kind, `FORMAT_UNSUPPORTED` when a newer version wrote it, or a
+ *   run that knew a key generation which these keys lack
  */
 export function openHeader(header: Uint8Array, kind: ObjectKind, keys: RepositoryKeys, what: string): Aead {
   if (header.length < HEADER_BYTES || !MAGIC.equals(header.subarray(0, MAGIC.length))) {
@@ -54,13 +56,15 @@ export function openHeader(header: Uint8Array, kind: ObjectKind, keys: Repositor
   if (cipher !== keys.cipher) {
     throw new CairnError('DATA_CORRUPT', `Cannot read ${what}: want cipher ${keys.cipher}, its header says ${cipher}`)
   }
-  if (header.subarray(GENERATION_OFFSET, SALT_OFFSET).some((byte) => byte !== 0)) {
+  const generation = Buffer.from(header.subarray(GENERATION_OFFSET, SALT_OFFSET)).readBigUInt64LE()
+  const key = keys.objects[Number(generation)]?.[kind]
+  if (!key) {
     throw new CairnError(
       'FORMAT_UNSUPPORTED',
-      `Cannot read ${what}: it uses a key generation this version does not know`,
+      `Cannot read ${what}: it is sealed under key generation ${generation}, newer than this run knows; if the key was rotated since it began, run it again`,
     )
   }
-  return new Aead(cipher, new ChunkHasher(keys.objects[kind]).hash(header.subarray(SALT_OFFSET, HEADER_BYTES)))
+  return new Aead(cipher, new ChunkHasher(key).hash(header.subarray(SALT_OFFSET, HEADER_BYTES)))
 }
 
 /** A whole small object: header, then `plaintext` sealed under the object's own key, bound to `context` (its storage key). */

@@ -15,6 +15,7 @@ import {
   createRepository,
   openRepository,
 } from './repository.ts'
+import type { KeyFile } from './slot-store.ts'
 import { WriteSession } from './write-session.ts'
 
 /** For tests: repositories in memory, with a key derivation that costs next to nothing. */
@@ -24,7 +25,7 @@ export const CHEAP_ARGON2: Argon2Parameters = { memoryKiB: 8, passes: 1, paralle
 export const TEST_PASSPHRASE = 'correct horse battery staple'
 export const ALL_MODES: readonly EncryptionMode[] = ['repokey', 'keyfile', 'none']
 
-/** Key files in memory; tests read and change `files`, which maps repository ids to slots. */
+/** Key files in memory; tests read and change `files`, which maps names (repository ids, with `-2` and so on) to slots. */
 export class MemoryKeyFiles implements KeyFiles {
   readonly files = new Map<string, string>()
 
@@ -32,14 +33,33 @@ export class MemoryKeyFiles implements KeyFiles {
     return `memory/${repositoryId}.key`
   }
 
-  async load(repositoryId: string): Promise<string | undefined> {
-    return this.files.get(repositoryId)
+  async list(repositoryId: string): Promise<KeyFile[]> {
+    const names = [...this.files.keys()].filter((name) => name.startsWith(repositoryId))
+    return names.map((name) => ({ path: this.pathOf(name), text: this.files.get(name) ?? '' }))
   }
 
   async save(repositoryId: string, slot: string): Promise<string> {
+    let name = repositoryId
+    for (let number = 2; this.files.has(name); number++) name = `${repositoryId}-${number}`
+    this.files.set(name, slot)
+    return this.pathOf(name)
+  }
+
+  async remove({ path, text }: KeyFile): Promise<void> {
+    if (this.files.get(nameOf(path)) === text) this.files.delete(nameOf(path))
+  }
+
+  async moveToFront(repositoryId: string, path: string): Promise<string> {
+    const slot = this.files.get(nameOf(path))
+    if (slot === undefined || this.files.has(repositoryId)) return path
+    this.files.delete(nameOf(path))
     this.files.set(repositoryId, slot)
     return this.pathOf(repositoryId)
   }
+}
+
+function nameOf(path: string): string {
+  return path.replace('memory/', '').replace('.key', '')
 }
 
 /** A repository, and everything needed to open it again. */

@@ -96,6 +96,7 @@ describe('WriteSession', () => {
       steps.filter((step, i) => step !== steps[i - 1]),
       [
         'get keys',
+        'list generations',
         'put sessions',
         'list condemned',
         'list sessions',

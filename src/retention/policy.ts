@@ -1,13 +1,10 @@
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
 /** What a policy looks at. */
-export interface Candidate extends Pick<
+export type Candidate = Pick<
   Snapshot,
-  'id' | 'name' | 'startedAt' | 'endedAt' | 'hostname' | 'paths' | 'tags' | 'checkpoint'
-> {
-  /** To be kept whatever the rules say. */
-  readonly pinned: boolean
-}
+  'id' | 'name' | 'startedAt' | 'endedAt' | 'hostname' | 'paths' | 'tags' | 'checkpoint' | 'pinned'
+>
 
 /** Borg's rules, each of which counts what the ones before it do not keep. */
 export const BORG_RULES = [

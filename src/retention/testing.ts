@@ -1,17 +1,13 @@
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { testSnapshot } from '../snapshot/testing.ts'
-import type { Candidate, Decision } from './policy.ts'
+import type { Decision } from './policy.ts'
 
 /** For tests: candidates from a few words, decisions as text, other time zones. */
 
 /** A complete snapshot that began at this time, by which it is called unless told otherwise. */
-export function candidate(
-  startedAt: string | number,
-  changes: Partial<Snapshot & Candidate> = {},
-): Snapshot & { readonly pinned: boolean } {
+export function candidate(startedAt: string | number, changes: Partial<Snapshot> = {}): Snapshot {
   const text = new Date(startedAt).toISOString()
-  const { pinned = false, ...fields } = changes
-  return { ...testSnapshot({ name: text, startedAt: text, endedAt: text, ...fields }), pinned }
+  return testSnapshot({ name: text, startedAt: text, endedAt: text, ...changes })
 }
 
 /** The kept ones, as `name: rule #number` and so on, newest first. */

@@ -76,6 +76,7 @@ const UNEXPECTED: Operations = {
   extract: unexpected('extract'),
   info: unexpected('info'),
   config: unexpected('config'),
+  key: unexpected('key'),
   diff: unexpected('diff'),
   delete: unexpected('delete'),
   undelete: unexpected('undelete'),

@@ -71,6 +71,7 @@ const operations: Operations = {
   }),
   extract: () => Promise.reject(new Error('not pretended')),
   info: () => Promise.reject(new Error('not pretended')),
+  key: () => Promise.reject(new Error('not pretended')),
   config: () => Promise.reject(new Error('not pretended')),
   diff: () => Promise.reject(new Error('not pretended')),
   delete: () => Promise.reject(new Error('not pretended')),

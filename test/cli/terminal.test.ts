@@ -1,56 +1,13 @@
 /** Passphrase prompts, progress and broken pipes on real terminals and pipes; operations only pretend (see `pretend.ts`). */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync, type ChildProcessByStdio } from 'node:child_process'
-import { once } from 'node:events'
-import type { Readable, Writable } from 'node:stream'
+import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
+import { ENVIRONMENT, TERMINAL_TESTS, Terminal } from './terminal.ts'
 
 const PRETEND = `'${process.execPath}' test/cli/pretend.ts`
-const ENVIRONMENT = { PATH: process.env['PATH'], HOME: '/home/ann', TERM: 'xterm' }
-
-const hasScript = spawnSync('script', ['-qec', 'true', '/dev/null']).status === 0
-if (!hasScript && process.env['CAIRN_TEST_REQUIRE_ALL'] === '1') assert.fail('script(1) of util-linux is missing')
-const skip = hasScript ? false : 'script(1) of util-linux is missing'
-const options = { skip, timeout: 60_000 }
-
-/** A shell command on a pseudo-terminal of 100 columns. */
-class Terminal {
-  shown = ''
-  readonly #process: ChildProcessByStdio<Writable, Readable, null>
-  readonly #ended: Promise<unknown>
-  #exited = false
-
-  constructor(command: string, env: Record<string, string> = {}) {
-    this.#process = spawn('script', ['-qec', `stty cols 100; ${command}`, '/dev/null'], {
-      env: { ...ENVIRONMENT, SHELL: '/bin/sh', ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    this.#process.stdout.setEncoding('utf8').on('data', (text: string) => (this.shown += text))
-    this.#ended = once(this.#process, 'close').then(() => (this.#exited = true))
-  }
-
-  type(keys: string): void {
-    this.#process.stdin.write(keys)
-  }
-
-  /** Resolves when this has been shown; what was shown before it is forgotten. */
-  async sees(text: string): Promise<void> {
-    while (!this.shown.includes(text)) {
-      if (this.#exited) assert.fail(`ended without showing ${JSON.stringify(text)}: ${JSON.stringify(this.shown)}`)
-      await Promise.race([once(this.#process.stdout, 'data'), this.#ended])
-    }
-  }
-
-  /** What was shown in all, when the command has ended; erasing a line is shown as `<clear>`. */
-  async end(): Promise<string> {
-    await this.#ended
-    return this.shown.replaceAll('\r\u001B[K', '<clear>').replaceAll('\r\n', '\n')
-  }
-}
-
 const question = (count: number): string => 'Passphrase for repository r: '.repeat(count)
 
-describe('passphrases on a terminal', options, () => {
+describe('passphrases on a terminal', TERMINAL_TESTS, () => {
   it('are not shown, may be tried again, and leave the terminal as it was', async () => {
     const terminal = new Terminal(`${PRETEND} list r; stty -a`)
     await terminal.sees(question(1))
@@ -110,7 +67,7 @@ describe('passphrases on a terminal', options, () => {
   })
 })
 
-describe('progress on a terminal', options, () => {
+describe('progress on a terminal', TERMINAL_TESTS, () => {
   it('is redrawn in place, fits the terminal, and gives way to the result', async () => {
     const shown = await new Terminal(`${PRETEND} create r::x /usr; echo "rc=$?"`).end()
     const rows = shown.split('<clear>').filter((row) => / files {2}/.test(row))

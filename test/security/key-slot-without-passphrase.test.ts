@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeConfig, encodeConfig } from '../../src/repository/config.ts'
-import { wrapMasterKey } from '../../src/repository/key-slot.ts'
+import { wrapKeyRing } from '../../src/repository/key-slot.ts'
 import { deriveRepositoryKeys } from '../../src/repository/keys.ts'
 import { openRepository } from '../../src/repository/repository.ts'
 import { ALL_MODES, keysOf, newTestRepository } from '../../src/repository/testing.ts'
@@ -16,7 +16,7 @@ for (const encryption of ALL_MODES.filter((mode) => mode !== 'none')) {
     const { config } = decodeConfig(await storage.get('config'))
     const attackersKey = Buffer.alloc(32, 1)
     for (const key of await keysOf(storage, 'keys/')) await storage.delete(key)
-    await storage.put('keys/00', Buffer.from(await wrapMasterKey(attackersKey, config.id, undefined)))
+    await storage.put('keys/00', Buffer.from(await wrapKeyRing(attackersKey, config.id, undefined)))
     const forged = { ...config, encryption: 'repokey' as const }
     await storage.put('config', encodeConfig(forged, deriveRepositoryKeys(attackersKey, config.cipher).config))
 

@@ -9,6 +9,7 @@ import {
   forgottenKey,
   listSessions,
   parseIndexKey,
+  pinKey,
   waitingKey,
 } from '../../repository/low-level.ts'
 import { type Repository, packKey } from '../../repository/repository.ts'
@@ -97,8 +98,10 @@ export async function removeRecords(repository: Repository, options: AbortOption
   for (const session of forgotten) {
     if (!isClosed(session)) continue
     if (!(await isCommittedOrGone(repository, session, options))) continue
-    // The register first: without it nothing is there to be hidden.
+    // The register first: without it nothing is there to be hidden. The marker last: it leads whoever goes on here.
     await storage.delete(commitKey(session), options)
+    for await (const { key } of storage.list(`labels/${session}-`, options)) await storage.delete(key, options)
+    await storage.delete(pinKey(session), options)
     await storage.delete(forgottenKey(session), options)
     removed++
   }

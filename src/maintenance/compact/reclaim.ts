@@ -1,5 +1,6 @@
 import type { AbortOptions } from '../../base/abort.ts'
 import type { Clock } from '../../base/clock.ts'
+import { isCairnError } from '../../base/errors.ts'
 import { CHUNK_ID_BYTES, type PackId } from '../../base/ids.ts'
 import type { ChunkWriter, Compression } from '../../repository/chunk-writer.ts'
 import {
@@ -7,6 +8,7 @@ import {
   type IndexedPack,
   forgottenKey,
   packKindOf,
+  readCondemned,
   segmentsOf,
 } from '../../repository/low-level.ts'
 import type { Repository } from '../../repository/repository.ts'
@@ -45,7 +47,8 @@ export interface Reclaimed extends ReclaimRecord {
  * of all reclamations on their way, and puts index objects in the place of those that name such packs. Deletes nothing.
  *
  * @param ready all reclamations that are known, of which none has anybody to wait for any more; none, to merge index objects only
- * @returns `undefined` when there is another by now, which may have to wait: an index object must not name its packs anew
+ * @returns `undefined` when that is not so any more, and to be begun again: there is another by now, which may have to wait, and
+ *   an index object must not name its packs anew; or one of them has been brought to its end by somebody else
  * @throws {CairnError} `SESSION_FENCED`: nothing counts, run it again; `DATA_CORRUPT` when something that is needed cannot be read
  */
 export async function reclaim(
@@ -76,7 +79,11 @@ export async function reclaim(
     return { ...record, movedChunks: mover.chunks, movedBytes: mover.bytes, storedBytes: session.storedBytes }
   } catch (error) {
     await session.abandon()
-    throw error
+    if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+    // What could not be read is no loss when another has brought these reclamations to their end meanwhile.
+    const left = await readCondemned(repository.storage, repository.keys, { signal: options.signal })
+    if ([...ready.keys()].every((reclamation) => left.has(reclamation))) throw error
+    return undefined
   }
 }
 
