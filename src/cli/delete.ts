@@ -1,4 +1,5 @@
 import type { DefineCommand, CommandContext } from './context.ts'
+import { freedByCompact } from './output/format.ts'
 import { snapshotLine } from './output/snapshot-line.ts'
 import {
   type SelectionOptions,
@@ -46,7 +47,7 @@ async function run(context: CommandContext, values: string[], options: DeleteCom
   )
   const { dryRun = false, list = false, force = false } = options
   const { deleteSnapshots } = await world.operations.delete()
-  const deleted = await deleteSnapshots(await accessForChanges(context, location), {
+  const { snapshots, reclaimableBytes } = await deleteSnapshots(await accessForChanges(context, location), {
     selection,
     dryRun,
     force,
@@ -54,7 +55,15 @@ async function run(context: CommandContext, values: string[], options: DeleteCom
       if (list && !output.settings.json) output.line(snapshotLine(snapshot))
     },
   })
-  // How much the next compact would free belongs here.
-  const advice = "; this frees nothing until 'cairn compact', and 'cairn undelete' brings back what is deleted"
-  reportChanged(context, dryRun ? 'would delete' : 'deleted', deleted, dryRun ? '' : advice)
+  const freed = freedByCompact(reclaimableBytes)
+  const advice = dryRun ? `; ${freed} then` : `; ${freed}, and until then 'cairn undelete' brings it back`
+  reportChanged(context, dryRun ? 'would delete' : 'deleted', snapshots, advice)
+  if (output.settings.json) {
+    output.json({
+      message_type: 'summary',
+      dry_run: dryRun,
+      snapshots_deleted: snapshots.length,
+      reclaimable_bytes: reclaimableBytes,
+    })
+  }
 }

@@ -1,5 +1,5 @@
 import type { GroupKey, KeepReason, PruneEvent, PruneResult, RemoveReason } from '../operations/prune.ts'
-import { formatIsoTime, plural } from './output/format.ts'
+import { formatIsoTime, freedByCompact, plural } from './output/format.ts'
 import { reportWarning } from './output/issue.ts'
 import type { Output } from './output/output.ts'
 import { rawFields } from './output/raw-json.ts'
@@ -44,16 +44,28 @@ export function reportDecision(output: Output, event: PruneEvent, { list, dryRun
 }
 
 /** What came out of it. */
-export function reportPruned(output: Output, { kept, removed }: PruneResult, { dryRun }: PruneReportOptions): void {
+export function reportPruned(
+  output: Output,
+  { kept, removed, reclaimableBytes }: PruneResult,
+  { dryRun }: PruneReportOptions,
+): void {
   const { json, quiet } = output.settings
   if (json)
-    output.json({ message_type: 'summary', dry_run: dryRun ?? false, snapshots_kept: kept, snapshots_removed: removed })
+    output.json({
+      message_type: 'summary',
+      dry_run: dryRun ?? false,
+      snapshots_kept: kept,
+      snapshots_removed: removed,
+      reclaimable_bytes: reclaimableBytes,
+    })
   else if (quiet) return
   else if (kept + removed === 0) output.line('No snapshot was chosen, so nothing is deleted.')
-  else if (dryRun) output.line(`Would delete ${plural(removed, 'snapshot')}, and keep ${kept}.`)
-  // How many bytes compact would free is to be told here, as soon as it can say so.
+  else if (dryRun)
+    output.line(
+      `Would delete ${plural(removed, 'snapshot')}, and keep ${kept}; ${freedByCompact(reclaimableBytes)} then.`,
+    )
   else if (removed > 0)
-    output.line(`Deleted ${plural(removed, 'snapshot')}, kept ${kept}; 'cairn compact' frees their space.`)
+    output.line(`Deleted ${plural(removed, 'snapshot')}, kept ${kept}; ${freedByCompact(reclaimableBytes)}.`)
   else output.line(`Deleted nothing, kept ${plural(kept, 'snapshot')}.`)
 }
 

@@ -3,6 +3,8 @@ import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
 import { loadLabels } from '../repository/labels.ts'
 import {
+  decodeCondemned,
+  decodeWaiting,
   forgottenKey,
   getOrError,
   hashOfName,
@@ -67,6 +69,16 @@ export async function checkSmallObjects(
       prefix: 'labels/',
       name: /^[0-9a-f]{32}-[1-9]\d{0,8}$/,
       verify: (key: string, object: Uint8Array) => verifyLabel(keys, key, object),
+    },
+    {
+      prefix: 'condemned/',
+      name: /^[0-9a-f]{32}$/,
+      verify: (key: string, object: Uint8Array) => void decodeCondemned(keys, key, object),
+    },
+    {
+      prefix: 'waiting/',
+      name: /^[0-9a-f]{32}$/,
+      verify: (key: string, object: Uint8Array) => void decodeWaiting(keys, key, object),
     },
     { prefix: 'names/', name: /^[0-9a-f]{64}-\d{1,15}$/, verify: verifyClaim },
   ]

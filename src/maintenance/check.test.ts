@@ -191,6 +191,8 @@ describe('check()', () => {
       [claim]: Buffer.from('nobody'),
       'keys/11': Buffer.from('{'),
       'keys/22': Buffer.from(own.replace(made.repository.id, '0'.repeat(32))),
+      [`condemned/${'ab'.repeat(16)}`]: Buffer.from('x'),
+      [`waiting/${'ab'.repeat(16)}`]: Buffer.from('y'),
       'keys/33': Buffer.from(own.replace('argon2id', 'none')),
     }
     assert.deepEqual((await checked(await reopen(made))).errors, [])

@@ -141,6 +141,8 @@ describe('compact() beside other runs', () => {
     const first = await run(await reopen(made))
     assert.deepEqual([first.waitingFor, first.deletedPacks], [1, 0])
     assert.equal((await keysOf(made.storage, 'condemned/')).length, 1)
+    const [waiting = ''] = await keysOf(made.storage, 'waiting/')
+    await made.storage.put(waiting, Buffer.from('a list that is damaged is made anew'))
     const second = await run(await reopen(made))
     assert.deepEqual([second.waitingFor, second.deletedPacks], [1, 0])
     assert.equal((await keysOf(made.storage, 'condemned/')).length, 1, 'more was condemned, though runs are waited for')

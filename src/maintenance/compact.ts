@@ -5,10 +5,15 @@ import type { Compression } from '../repository/chunk-writer.ts'
 import { putCondemned, readCondemned } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { deleteReclaimed, finishInterrupted, removeRecords } from './compact/finish.ts'
-import { type CompactPlan, movedBytes, planCompact } from './compact/plan.ts'
+import { type CompactPlan, planCompact, reclaimableBytesOf } from './compact/plan.ts'
 import { type ReclaimOptions, reclaim } from './compact/reclaim.ts'
 import type { MarkedSnapshots } from './compact/usage.ts'
 import { openRuns } from './compact/waiting.ts'
+
+export { planCompact, reclaimableBytesOf }
+
+/** Share of a pack that must be unused for it to be rewritten: Borg's. */
+export const DEFAULT_THRESHOLD = 0.1
 
 export interface CompactOptions extends AbortOptions {
   readonly repository: Repository
@@ -153,7 +158,8 @@ const NO_PLAN = {
   reclaimableBytes: 0,
 }
 
-function describe({ snapshots, packs, packBytes, unused, repack, orphans }: CompactPlan): typeof NO_PLAN {
+function describe(plan: CompactPlan): typeof NO_PLAN {
+  const { snapshots, packs, packBytes, unused, repack, orphans } = plan
   return {
     snapshots,
     packs,
@@ -161,11 +167,6 @@ function describe({ snapshots, packs, packBytes, unused, repack, orphans }: Comp
     unusedPacks: unused.length,
     fragmentedPacks: repack.length,
     orphanPacks: orphans.length,
-    reclaimableBytes:
-      sum([...unused, ...repack, ...orphans].map(({ sizeBytes }) => sizeBytes)) - sum(repack.map(movedBytes)),
+    reclaimableBytes: reclaimableBytesOf(plan),
   }
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, bytes) => total + bytes, 0)
 }

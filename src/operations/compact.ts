@@ -1,6 +1,6 @@
 import { systemClock } from '../base/clock.ts'
 import { parseCompression } from '../codec/compression.ts'
-import { type CompactProgress, type CompactResult, compact } from '../maintenance/compact.ts'
+import { type CompactProgress, type CompactResult, DEFAULT_THRESHOLD, compact } from '../maintenance/compact.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { Throttle } from './throttle.ts'
 
@@ -22,9 +22,6 @@ export interface CompactRepositoryOptions {
 export interface CompactedRepository extends CompactResult {
   readonly durationMs: number
 }
-
-/** Share of a pack that must be unused for it to be rewritten: Borg's. */
-const DEFAULT_THRESHOLD = 0.1
 
 /**
  * Gives back the space of what only deleted snapshots had. Backups and restores may go on meanwhile, and it may be interrupted at any

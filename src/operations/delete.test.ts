@@ -54,7 +54,7 @@ describe('deleteSnapshots()', () => {
     const before = repository.objects('packs/')
     const id = (await listSnapshots(access)).snapshots[1]?.id ?? ''
     const told: string[] = []
-    const deleted = await deleteSnapshots(access, {
+    const { snapshots: deleted, reclaimableBytes } = await deleteSnapshots(access, {
       selection: select('a', id.slice(0, 8), 'a'),
       onDeleted: ({ name }) => told.push(name),
     })
@@ -65,12 +65,13 @@ describe('deleteSnapshots()', () => {
         ['a', 'b'],
       ],
     )
+    assert.ok(reclaimableBytes !== undefined && reclaimableBytes > 0)
     await deleteSnapshots(access, { selection: { wanted: [], glob: '*-1' } })
     assert.deepEqual(await namesOf(repository), ['web-2'])
     await repository.expectRestored(sources.get('web-2') ?? '', 'web-2')
     await deleteSnapshots(access, { selection: { wanted: [], prefix: 'web-' } })
     assert.deepEqual(await namesOf(repository), [])
-    assert.deepEqual(await deleteSnapshots(access, { selection: { wanted: [], prefix: 'web-' } }), [])
+    assert.deepEqual((await deleteSnapshots(access, { selection: { wanted: [], prefix: 'web-' } })).snapshots, [])
     assert.deepEqual(repository.objects('packs/'), before)
     await expectSound(repository)
   })
@@ -86,7 +87,8 @@ describe('deleteSnapshots()', () => {
       ['WEB-1', []],
       ['', []],
     ] as const) {
-      const deleted = await deleteSnapshots(repository.access, { selection: { wanted: [], glob }, dryRun: true })
+      const selection = { wanted: [], glob }
+      const { snapshots: deleted } = await deleteSnapshots(repository.access, { selection, dryRun: true })
       assert.deepEqual(
         deleted.map(({ name }) => name),
         want,

@@ -3,6 +3,7 @@ import { CairnError } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
+import { reclaimableBytes } from './reclaimable.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
 import { type SnapshotSelection, selectSnapshots } from './snapshot-selection.ts'
@@ -18,16 +19,22 @@ export interface DeleteOptions {
   readonly onDeleted?: ((snapshot: SnapshotInfo) => void) | undefined
 }
 
+export interface DeleteResult {
+  /** Those deleted. */
+  readonly snapshots: readonly SnapshotInfo[]
+  /** About how much a compaction would give back now; `undefined` when it cannot be told. */
+  readonly reclaimableBytes: number | undefined
+}
+
 /**
  * Deletes snapshots: hides them and gives back their names. What they hold stays until space is reclaimed, and until then
  * `undelete` brings them back. All of them are looked up before the first is deleted; that somebody else deletes one at the
  * same time is no error.
  *
- * @returns those deleted
  * @throws {CairnError} `NOT_FOUND` | `INVALID_ARGUMENT` when one cannot be found or is pinned; then none is deleted
  * @throws {CairnError} `STORAGE_DENIED` where the store does not permit it
  */
-export async function deleteSnapshots(access: RepositoryAccess, options: DeleteOptions): Promise<SnapshotInfo[]> {
+export async function deleteSnapshots(access: RepositoryAccess, options: DeleteOptions): Promise<DeleteResult> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)
     const plan = planDelete(await loadSnapshots(repository, access), options)
@@ -40,7 +47,7 @@ export async function deleteSnapshots(access: RepositoryAccess, options: DeleteO
       deleted.push(info)
       options.onDeleted?.(info)
     }
-    return deleted
+    return { snapshots: deleted, reclaimableBytes: await reclaimableBytes(repository, plan, access) }
   })
 }
 

@@ -7,6 +7,7 @@ import { decideRetention, requireRules } from '../retention/retention.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type GroupField, type SnapshotGroup, groupSnapshots } from '../snapshot/snapshot-groups.ts'
+import { reclaimableBytes } from './reclaimable.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotFilter, filterSnapshots } from './snapshot-filter.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
@@ -54,6 +55,8 @@ export interface PruneResult {
   readonly kept: number
   /** Deleted, or to be deleted after a dry run. */
   readonly removed: number
+  /** About how much a compaction would give back then; `undefined` when it cannot be told. */
+  readonly reclaimableBytes: number | undefined
 }
 
 /** What a policy says about the snapshots of a repository. */
@@ -104,7 +107,16 @@ export async function pruneSnapshots(access: RepositoryAccess, options: PruneOpt
     if (refusal && !dryRun) throw refusal
     await applyPrune(repository, plan, access, options)
     if (refusal) onEvent?.({ type: 'warning', message: `Without --dry-run: ${refusal.message}`, code: refusal.code })
-    return { kept: plan.kept, removed: plan.removed }
+    const removed = plan.groups.flatMap(({ decisions }) => decisions.filter(({ keep }) => !keep))
+    return {
+      kept: plan.kept,
+      removed: plan.removed,
+      reclaimableBytes: await reclaimableBytes(
+        repository,
+        removed.map(({ snapshot }) => snapshot),
+        access,
+      ),
+    }
   })
 }
 

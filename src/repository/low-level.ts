@@ -19,6 +19,8 @@ import {
   type CondemnedSets,
   type ReclamationId,
   condemnedKey,
+  decodeCondemned,
+  decodeWaiting,
   putCondemned,
   readCondemned,
   waitingKey,
@@ -50,7 +52,7 @@ export {
   segmentsOf,
 }
 export { commitKey, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
-export { condemnedKey, putCondemned, readCondemned, waitingKey }
+export { condemnedKey, decodeCondemned, decodeWaiting, putCondemned, readCondemned, waitingKey }
 export type {
   CondemnedSets,
   IndexedPack,

@@ -20,7 +20,7 @@ function managing(snapshots: readonly SnapshotInfo[], calls: unknown[] = []): Pa
       deleteSnapshots: async ({ location }, { onDeleted, ...options }) => {
         calls.push([location, options])
         for (const snapshot of snapshots) onDeleted?.(snapshot)
-        return [...snapshots]
+        return { snapshots, reclaimableBytes: 3 << 20 }
       },
     }),
     undelete: async () => ({
@@ -107,7 +107,7 @@ describe('the snapshots that a command is about', () => {
 })
 
 describe('delete', () => {
-  it('says that nothing is freed, and lists what it deletes when told to', async () => {
+  it('says what compact would free, and lists what it deletes when told to', async () => {
     const operations = managing([aSnapshot(), TUESDAY])
     const { stdout, stderr } = await runCli(['delete', '/r::monday', 'tuesday', '--list', '--force'], { operations })
     assert.equal(
@@ -118,16 +118,19 @@ tuesday                              Sat, 2026-11-21 13:44:05 [${'fe'.repeat(16)
     )
     assert.match(
       stderr,
-      /^cairn: deleted monday, tuesday; this frees nothing until 'cairn compact', and 'cairn undelete'/,
+      /^cairn: deleted monday, tuesday; 'cairn compact' would free 3.00 MiB, and until then 'cairn undelete'/,
     )
     const dry = await runCli(['delete', '/r::monday', '-n'], { operations })
-    assert.deepEqual([dry.stdout, dry.stderr], ['', 'cairn: would delete monday, tuesday\n'])
+    assert.deepEqual(
+      [dry.stdout, dry.stderr],
+      ['', "cairn: would delete monday, tuesday; 'cairn compact' would free 3.00 MiB then\n"],
+    )
     assert.equal((await runCli(['delete', '/r::monday', '-q'], { operations })).stderr, '')
     const none = await runCli(['delete', '/r', '-a', 'x*'], { operations: managing([]) })
     assert.deepEqual([none.exitCode, none.stderr], [0, 'cairn: deleted nothing: no snapshot matches\n'])
   })
 
-  it('prints an object a snapshot with --json', async () => {
+  it('prints an object a snapshot, and their sum, with --json', async () => {
     const { stdout, stderr } = await runCli(['delete', '/r::x', '--json', '--list'], {
       operations: managing([aSnapshot(), TUESDAY]),
     })
@@ -137,6 +140,7 @@ tuesday                              Sat, 2026-11-21 13:44:05 [${'fe'.repeat(16)
       [
         ['deleted', 'monday', false, []],
         ['deleted', 'tuesday', true, ['a', 'b']],
+        ['summary', undefined, undefined, undefined],
       ],
     )
   })

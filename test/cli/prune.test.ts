@@ -17,7 +17,7 @@ interface Call extends PruneOptions {
 
 function pruning(
   events: readonly PruneEvent[] = [],
-  result: PruneResult = { kept: 12, removed: 1 },
+  result: PruneResult = { kept: 12, removed: 1, reclaimableBytes: 5 << 20 },
 ): { operations: Partial<Operations>; calls: Call[] } {
   const calls: Call[] = []
   const operations: Partial<Operations> = {
@@ -171,7 +171,7 @@ describe('prune', () => {
       removed,
       { ...removed, number: 2, snapshot: checkpoint, because: 'superseded' },
     ]
-    const { operations } = pruning(events, { kept: 4, removed: 2 })
+    const { operations } = pruning(events, { kept: 4, removed: 2, reclaimableBytes: 5 << 20 })
     const { stdout, stderr, exitCode } = await runCli(['prune', 'r', '-d3', '--list'], { operations })
     assert.deepEqual([exitCode, stderr], [0, ''])
     const monday = 'monday                               Sat, 2026-11-21 13:44:05 [0123456789abcdef0123456789abcdef]'
@@ -182,21 +182,30 @@ describe('prune', () => {
       `Keeping checkpoint archive:              monday.checkpoint                    Sat, 2026-11-21 13:44:05 [0123456789abcdef0123456789abcdef]`,
       `Pruning archive (1/2):                   sun\\x1bday                           Sat, 2026-11-21 13:44:05 [${'fe'.repeat(16)}] (no rule keeps it)`,
       `Pruning archive (2/2):                   monday.checkpoint                    Sat, 2026-11-21 13:44:05 [0123456789abcdef0123456789abcdef] (a newer snapshot took its place)`,
-      "Deleted 2 snapshots, kept 4; 'cairn compact' frees their space.",
+      "Deleted 2 snapshots, kept 4; 'cairn compact' would free 5.00 MiB.",
       '',
     ])
     const dry = await runCli(['prune', 'r', '-d3', '--list', '-n'], pruning([removed]))
-    assert.match(dry.stdout, /^Would prune: {29}sun.*\nWould delete 1 snapshot, and keep 12\.\n$/)
+    assert.match(
+      dry.stdout,
+      /^Would prune: {29}sun.*\nWould delete 1 snapshot, and keep 12; 'cairn compact' would free 5\.00 MiB then\.\n$/,
+    )
   })
 
   it('prints only the sum without --list, and nothing with --quiet', async () => {
     assert.equal(
-      await sumOf({ kept: 1, removed: 1 }),
-      "Deleted 1 snapshot, kept 1; 'cairn compact' frees their space.\n",
+      await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20 }),
+      "Deleted 1 snapshot, kept 1; 'cairn compact' would free 5.00 MiB.\n",
     )
-    assert.equal(await sumOf({ kept: 2, removed: 0 }), 'Deleted nothing, kept 2 snapshots.\n')
-    assert.equal(await sumOf({ kept: 0, removed: 0 }), 'No snapshot was chosen, so nothing is deleted.\n')
-    assert.equal(await sumOf({ kept: 1, removed: 1 }, '-q'), '')
+    assert.equal(
+      await sumOf({ kept: 2, removed: 0, reclaimableBytes: 5 << 20 }),
+      'Deleted nothing, kept 2 snapshots.\n',
+    )
+    assert.equal(
+      await sumOf({ kept: 0, removed: 0, reclaimableBytes: 5 << 20 }),
+      'No snapshot was chosen, so nothing is deleted.\n',
+    )
+    assert.equal(await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20 }, '-q'), '')
   })
 
   it('heads groups', async () => {
@@ -225,7 +234,13 @@ describe('prune', () => {
     })
     assert.equal((snapshot as { name: string }).name, 'monday')
     assert.deepEqual([second?.['action'], second?.['reason'], second?.['group']], ['remove', 'no-rule', undefined])
-    assert.deepEqual(third, { message_type: 'summary', dry_run: true, snapshots_kept: 12, snapshots_removed: 1 })
+    assert.deepEqual(third, {
+      message_type: 'summary',
+      dry_run: true,
+      snapshots_kept: 12,
+      snapshots_removed: 1,
+      reclaimable_bytes: 5 << 20,
+    })
   })
 
   it('prints what was deleted before an error, and the error', async () => {

@@ -1,3 +1,4 @@
+import { formatBytes } from '../../base/sizes.ts'
 import type { EntryInfo } from '../../operations/snapshot-info.ts'
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'] as const
@@ -40,6 +41,11 @@ export function formatCount(count: number): string {
 /** `1 file`, `2 files`; the plural is the singular with an s unless given. */
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`
+}
+
+/** What a compaction is for, in a sentence of a command that deletes. */
+export function freedByCompact(bytes: number | undefined): string {
+  return bytes === undefined ? "'cairn compact' frees their space" : `'cairn compact' would free ${formatBytes(bytes)}`
 }
 
 const TYPE_LETTERS: Record<EntryInfo['type'], string> = {

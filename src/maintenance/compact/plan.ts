@@ -13,6 +13,8 @@ export interface PlanOptions extends AbortOptions {
   readonly maxRepackBytes: number
   /** Nothing at all is written: runs that are known to be dead count as open. */
   readonly dryRun: boolean
+  /** Snapshots that count as deleted. */
+  readonly without?: ReadonlySet<SessionId> | undefined
   readonly onSnapshot?: ((done: number, total: number) => void) | undefined
 }
 
@@ -43,7 +45,7 @@ export async function planCompact(repository: Repository, options: PlanOptions):
   const livingSinceMs = await openSince(repository, options)
   const listed = await listPacks(repository, options)
   await repository.loadIndexToWrite(options)
-  const snapshots = await loadSnapshots(repository, options)
+  const snapshots = (await loadSnapshots(repository, options)).filter(({ id }) => !options.without?.has(id))
   const usage = await markUsed(repository, snapshots, {
     signal: options.signal,
     onSnapshot: (done) => options.onSnapshot?.(done, snapshots.length),
@@ -63,6 +65,12 @@ export async function planCompact(repository: Repository, options: PlanOptions):
     snapshots: snapshots.length,
     marked: { usage, ids: new Set(snapshots.map(({ id }) => id)) },
   }
+}
+
+/** About how many bytes on the store are free when a plan has been carried out. */
+export function reclaimableBytesOf({ unused, repack, orphans }: CompactPlan): number {
+  const given = [...unused, ...repack, ...orphans].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return given - repack.reduce((sum, pack) => sum + movedBytes(pack), 0)
 }
 
 /** The packs of which enough is unused, those that give back most for what is to be moved first. */
@@ -89,7 +97,7 @@ function unusedShare({ rawBytes, usedBytes }: PackUse): number {
 }
 
 /** About what of a pack has to be written again, in bytes on the store. */
-export function movedBytes({ sizeBytes, rawBytes, usedBytes }: PackUse): number {
+function movedBytes({ sizeBytes, rawBytes, usedBytes }: PackUse): number {
   return Math.ceil((sizeBytes * usedBytes) / rawBytes)
 }
 

@@ -70,7 +70,8 @@ export function encodeCondemned(keys: RepositoryKeys, key: string, packs: readon
   return sealObject('condemned', keys, key, Buffer.from(packs.join(''), 'hex'))
 }
 
-function decodeCondemned(keys: RepositoryKeys, key: string, object: Uint8Array): PackId[] {
+/** @throws {CairnError} `DATA_CORRUPT` | `FORMAT_UNSUPPORTED` */
+export function decodeCondemned(keys: RepositoryKeys, key: string, object: Uint8Array): PackId[] {
   const bytes = openObject('condemned', keys, key, object)
   const packs: PackId[] = []
   for (let at = 0; at < bytes.length; at += CHUNK_ID_BYTES) {
@@ -81,7 +82,7 @@ function decodeCondemned(keys: RepositoryKeys, key: string, object: Uint8Array):
   return packs
 }
 
-/** Puts the runs that a reclamation has to wait for (G4). What was put before stays: it can only have been a longer list. */
+/** Puts the runs that a reclamation has to wait for (G4). A later list is as good as an earlier one. */
 export async function putWaiting(
   storage: Storage,
   keys: RepositoryKeys,
@@ -90,13 +91,13 @@ export async function putWaiting(
   options: AbortOptions,
 ): Promise<void> {
   const key = waitingKey(reclamation)
-  await storage.putIfAbsent(key, sealObject('waiting', keys, key, Buffer.from(JSON.stringify({ sessions }))), options)
+  await storage.put(key, sealObject('waiting', keys, key, Buffer.from(JSON.stringify({ sessions }))), options)
 }
 
 /**
- * The runs that a reclamation has to wait for; `undefined` when nobody has listed them yet.
+ * The runs that a reclamation has to wait for; `undefined` when nobody has listed them yet, or the list is damaged.
  *
- * @throws {CairnError} `DATA_CORRUPT` | `FORMAT_UNSUPPORTED`
+ * @throws {CairnError} `FORMAT_UNSUPPORTED`
  */
 export async function readWaiting(
   storage: Storage,
@@ -112,6 +113,16 @@ export async function readWaiting(
     if (isCairnError(error, 'NOT_FOUND')) return undefined
     throw error
   }
+  try {
+    return decodeWaiting(keys, key, object)
+  } catch (error) {
+    if (isCairnError(error, 'DATA_CORRUPT')) return undefined
+    throw error
+  }
+}
+
+/** @throws {CairnError} `DATA_CORRUPT` | `FORMAT_UNSUPPORTED` */
+export function decodeWaiting(keys: RepositoryKeys, key: string, object: Uint8Array): SessionId[] {
   const { sessions } = parseObject(openObject('waiting', keys, key, object), key)
   const ids = Array.isArray(sessions)
     ? sessions.map((id) => (typeof id === 'string' ? asSessionId(id) : undefined))

@@ -28,7 +28,7 @@ export class SessionEnds {
     const registers = await this.#listRegisters()
     const open = [...sessions.keys()].filter((session) => !registers.has(session))
     await putWaiting(this.#storage, this.#keys, reclamation, open, this.#options)
-    return (await readWaiting(this.#storage, this.#keys, reclamation, this.#options)) ?? open
+    return open
   }
 
   /** Those of the runs that have no register and may yet put one; the others are fenced. */
