@@ -176,6 +176,13 @@ describe('compact() beside other runs', () => {
     await expectSound(made, ['first', 'third'])
   })
 
+  it('removes a list of runs that was put when its reclamation was over', async () => {
+    const made = await prepare()
+    await made.storage.put(`waiting/${'ab'.repeat(16)}`, Buffer.from('late'))
+    await run(await reopen(made))
+    assert.deepEqual(await keysOf(made.storage, 'waiting/'), [])
+  })
+
   it('leaves the record of a deleted snapshot whose run may try to commit once more', async () => {
     const made = await prepare()
     const [forgotten = ''] = await keysOf(made.storage, 'forgotten/')

@@ -85,10 +85,15 @@ export async function removeRecords(repository: Repository, options: AbortOption
     const name = parseIndexKey(key)
     if (name) indexed.add(name.session)
   }
+  const waiting: string[] = []
+  for await (const { key } of storage.list('waiting/', options)) waiting.push(key.slice('waiting/'.length))
   const condemned = new Set<string>()
   for await (const { key } of storage.list('condemned/', options)) condemned.add(key)
   const isClosed = (session: SessionId): boolean => !open.has(session) && !indexed.has(session)
 
+  // Somebody has put the list when the reclamation was over.
+  for (const reclamation of waiting)
+    if (!condemned.has(condemnedKey(reclamation))) await storage.delete(waitingKey(reclamation), options)
   for (const { session, value } of commits) {
     const record = reclaimRecordOf(value)
     if (record && isClosed(session) && !record.reclaimed.some((id) => condemned.has(condemnedKey(id))))
