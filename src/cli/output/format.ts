@@ -45,7 +45,10 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 
 /** What a compaction is for, in a sentence of a command that deletes. */
 export function freedByCompact(bytes: number | undefined): string {
-  return bytes === undefined ? "'cairn compact' frees their space" : `'cairn compact' would free ${formatBytes(bytes)}`
+  if (bytes === undefined) return "'cairn compact' frees their space"
+  return bytes === 0
+    ? "there is nothing for 'cairn compact' to free"
+    : `'cairn compact' would free ${formatBytes(bytes)}`
 }
 
 const TYPE_LETTERS: Record<EntryInfo['type'], string> = {
