@@ -130,6 +130,8 @@ describe('compact()', () => {
     await session.abandon()
     const result = await run(await reopen(made))
     assert.equal(result.orphanPacks, 1)
+    for (const key of await keysOf(made.storage, 'index/'))
+      assert.ok(!key.includes(other.id) && !key.includes(session.id), key)
     await expectSound(made, ['first', 'third'])
   })
 })

@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Compression } from '../repository/chunk-writer.ts'
 import { putCondemned, readCondemned } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
+import { removeDeadIndexObjects } from './compact/dead-index.ts'
 import { deleteReclaimed, finishInterrupted, removeRecords } from './compact/finish.ts'
 import { type CompactPlan, planCompact, reclaimableBytesOf } from './compact/plan.ts'
 import { type ReclaimOptions, reclaim } from './compact/reclaim.ts'
@@ -83,6 +84,7 @@ export async function compact(options: CompactOptions): Promise<CompactResult> {
   if (chosen.length > 0) await putCondemned(repository.storage, repository.keys, chosen, { signal })
   const after = await retire(options, plan.marked)
   const tidied = after.waitingFor > 0 || chosen.length > 0 ? NOTHING : await tidy(options, plan.marked)
+  await removeDeadIndexObjects(repository, { signal })
   return {
     ...describe(plan),
     deletedPacks: before.deletedPacks + after.deletedPacks,

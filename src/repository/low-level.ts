@@ -28,6 +28,7 @@ import {
 import {
   commitKey,
   decodeSession,
+  findObject,
   forgottenKey,
   listSessions,
   loadSession,
@@ -51,7 +52,7 @@ export {
   parseIndexKey,
   segmentsOf,
 }
-export { commitKey, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
+export { commitKey, findObject, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
 export { condemnedKey, decodeCondemned, decodeWaiting, putCondemned, readCondemned, waitingKey }
 export type {
   CondemnedSets,
