@@ -11,11 +11,10 @@ import { reclaim } from './compact/reclaim.ts'
 import type { CheckError, CheckObserver } from './findings.ts'
 import { condemn, waitForRuns } from './repair/condemn.ts'
 import { replaceCondemned } from './repair/condemned-sets.ts'
-import { type DroppedLosses, describeLosses, dropLosses } from './repair/drop-losses.ts'
+import { type DroppedLosses, dropLosses } from './repair/drop-losses.ts'
 import type { LossKind } from './repair/losses.ts'
 import { rebuildIndex } from './repair/rebuild-index.ts'
 
-export { describeLosses }
 export type { DroppedLosses, LossKind }
 
 export interface RepairOptions extends AbortOptions, Pick<CheckOptions, 'repository' | 'readData' | 'workers'> {

@@ -2,14 +2,13 @@ import os from 'node:os'
 import { systemClock } from '../base/clock.ts'
 import { parseCompression } from '../codec/compression.ts'
 import type { CheckError } from '../maintenance/findings.ts'
-import { type LossKind, type RepairResult, describeLosses, repair } from '../maintenance/repair.ts'
+import { type LossKind, type RepairResult, repair } from '../maintenance/repair.ts'
 import type { CheckEvent, CheckOptions } from './check.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { explainRefusal } from './store-refusal.ts'
 import { Throttle } from './throttle.ts'
 
 export type { CheckError, LossKind }
-export { describeLosses }
 
 export type RepairEvent =
   | CheckEvent

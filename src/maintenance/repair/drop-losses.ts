@@ -149,7 +149,7 @@ function withMark(comment: string, counts: LossCounts): string {
 }
 
 /** Like `2 files, 1 folder`; empty when nothing is lost that a restore would miss. */
-export function describeLosses({ files, directories, attributes }: LossCounts): string {
+function describeLosses({ files, directories, attributes }: LossCounts): string {
   const parts: [count: number, one: string, many: string][] = [
     [files, 'file', 'files'],
     [directories, 'folder', 'folders'],
