@@ -13,6 +13,7 @@ import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
 import { type CompactResult, compact } from './compact.ts'
+import { reclaim } from './compact/reclaim.ts'
 import { type RepairOptions, type RepairResult, repair } from './repair.ts'
 import { type Checked, checked, loadRepoV1, openSnapshot } from './testing.ts'
 
@@ -344,6 +345,45 @@ describe('repair() of commits and condemned sets', () => {
       assert.deepEqual(await contentOf(copy), { second: SECOND, third: { ...FIRST, ...SECOND } })
       assert.deepEqual(await keysOf(copy.storage, 'condemned/'), [])
     }
+  })
+})
+
+describe('repair() beside other runs', () => {
+  it('waits for those that may rely on what is lost, and looks at what they have committed', async () => {
+    const made = await prepare()
+    const [{ name } = assert.fail(), ...others] = await loadedSnapshots(made)
+    assert.equal(others.length, 1)
+    const { commit: end } = await openSnapshot(await reopen(made), 'third', { ...FIRST, ...SECOND }) // stores no content
+    for (const key of await packsOf(made, 'dataPack')) await made.storage.delete(key)
+    let ended: Promise<void> | undefined
+    const lost: string[] = []
+    const { remaining, dropped } = await repaired(await reopen(made), {
+      observer: {
+        error: () => undefined,
+        note: () => undefined,
+        progress: () => undefined,
+        lost: (snapshot, path) => void lost.push(`${snapshot.name}:${path}`),
+        waiting(runs) {
+          assert.equal(runs, 1)
+          assert.deepEqual(lost, [], `${name} was changed before the run had ended`)
+          ended ??= end()
+        },
+      },
+    })
+    await ended
+    assert.deepEqual([remaining, dropped.length], [[], 3])
+    assert.deepEqual(lost.filter((path) => path.startsWith('third')).sort(), ['third:a', 'third:b', 'third:c'])
+    await expectDone(made)
+    await commit(made, 'third', { ...FIRST, ...SECOND })
+    assert.deepEqual(await contentOf(made), { third: { ...FIRST, ...SECOND } })
+  })
+
+  it('is not thwarted by a reclamation that knows of a set which was given up', async () => {
+    const made = await prepare()
+    const packs = (await keysOf(made.storage, 'packs/')).map(idOfPack)
+    const given = await reclaim(await reopen(made), new Map([['0'.repeat(32), packs]]), { compression: ZSTD })
+    assert.equal(given, undefined)
+    await expectDone(made)
   })
 })
 
