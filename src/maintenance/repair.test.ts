@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { CairnError } from '../base/errors.ts'
 import { type PackId, type SessionId, asPackId } from '../base/ids.ts'
 import { testBytes } from '../chunker/testing.ts'
-import { packKindOf, putCondemned } from '../repository/low-level.ts'
+import { packKindOf, putCondemned, readCondemned } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { type TestRepository, ZSTD, keysOf, newTestRepository, reopen } from '../repository/testing.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
@@ -13,7 +13,7 @@ import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
 import { type CompactResult, compact } from './compact.ts'
-import { reclaim } from './compact/reclaim.ts'
+import { reclaim, reclaimRecordOf } from './compact/reclaim.ts'
 import { type RepairOptions, type RepairResult, repair } from './repair.ts'
 import { type Checked, checked, loadRepoV1, openSnapshot } from './testing.ts'
 
@@ -326,6 +326,7 @@ describe('repair() of commits and condemned sets', () => {
     const made = await prepare()
     const first = (await loadedSnapshots(made)).find(({ name }) => name === 'first')
     await (await reopen(made)).forget(first?.id ?? assert.fail())
+    let stopped = 0
     for (let nth = 1; ; nth++) {
       const copy = copyOf(made)
       const faulty = new FaultyStorage(copy.storage)
@@ -339,12 +340,21 @@ describe('repair() of commits and condemned sets', () => {
       for (const key of await keysOf(copy.storage, 'condemned/')) await flipBit(copy.storage, key)
       const { remaining, lost } = await repaired(await reopen(copy))
       assert.deepEqual([remaining, lost], [[], []])
+      if (await hasReclaimed(copy)) {
+        // Whoever had begun to delete may go on at any moment: nobody may adopt what he deletes.
+        const { notes } = await checked(await reopen(copy))
+        const orphans = notes.filter(({ object }) => object.startsWith('packs/')).map(({ object }) => idOfPack(object))
+        const condemned = [...(await readCondemned(copy.storage, made.repository.keys, {})).values()].flat()
+        assert.deepEqual(orphans.sort(), condemned.sort())
+        stopped++
+      }
       await commit(copy, 'third', { ...FIRST, ...SECOND })
       await compacted(copy)
       assert.deepEqual((await checkedWholly(copy)).errors, [])
       assert.deepEqual(await contentOf(copy), { second: SECOND, third: { ...FIRST, ...SECOND } })
       assert.deepEqual(await keysOf(copy.storage, 'condemned/'), [])
     }
+    assert.ok(stopped > 2, String(stopped))
   })
 })
 
@@ -428,6 +438,14 @@ describe('a repair that is interrupted', () => {
     }
   }
 })
+
+/** Whether some reclamation has committed. */
+async function hasReclaimed(made: TestRepository): Promise<boolean> {
+  const repository = await reopen(made)
+  await repository.loadIndex()
+  const records = (await repository.loadCommits()).map(({ value }) => reclaimRecordOf(value))
+  return records.some((record) => (record?.reclaimed.length ?? 0) > 0)
+}
 
 async function loadedSnapshots(made: TestRepository): ReturnType<typeof loadSnapshots> {
   const repository = await reopen(made)
