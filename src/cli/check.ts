@@ -2,13 +2,11 @@ import { InvalidArgumentError } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import { formatBytes } from '../base/sizes.ts'
 import type { CheckError, CheckOptions, CheckResult, DataSubset } from '../operations/check.ts'
+import { runRepair } from './check-repair.ts'
+import { CheckReport } from './check-report.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { parseCount } from './option-values.ts'
 import { formatDuration, plural } from './output/format.ts'
-import type { Output } from './output/output.ts'
-import { Progress, type ProgressMeter, statusFields } from './output/progress.ts'
-import { rawFields } from './output/raw-json.ts'
-import { printable } from './output/text.ts'
 
 interface CheckCommandOptions {
   readonly readData?: true
@@ -16,22 +14,31 @@ interface CheckCommandOptions {
   readonly readDataSubset?: DataSubset
   readonly repositoryOnly?: true
   readonly archivesOnly?: true
+  readonly repair?: true
   readonly workers?: number
 }
 
 const HELP = `
 Without options, index, packs and snapshots are looked at, but not the content of files. With
---read-data every byte is read, whichever snapshot is named. Nothing is changed, and backups
-may run meanwhile. Exit code 0 means that no errors were found, 65 that there are some.
+--read-data every byte is read, whichever snapshot is named. Nothing is changed without
+--repair, and backups may run meanwhile. Exit code 0 means that no errors were found, 65 that
+there are some.
+
+--repair rebuilds the index from packs, and sees to it that the next backup stores damaged data
+again where it finds the same content. Snapshots of which something is lost are replaced by
+what is left of them, with a comment that says so; 'cairn undelete' brings the old ones back if
+a backup has healed them. It may wait for backups in progress. Data that is damaged, and not
+only missing, is found with --read-data. Exit code 0 means that all is well afterwards, 65 that
+something was lost.
 
 With -r or CAIRN_REPO, the argument is a snapshot: a name, the beginning of an id, or
 'latest'. Without, it is the repository.
 
 Examples:
   cairn check /mnt/disk/backups
-  cairn check --read-data /mnt/disk/backups
   cairn check --read-data-subset 1/7 /mnt/disk/backups    a seventh of the data each day
-  cairn check /mnt/disk/backups::monday`
+  cairn check /mnt/disk/backups::monday
+  cairn check --read-data --repair /mnt/disk/backups`
 
 export const define: DefineCommand = (command, context) => {
   command
@@ -43,6 +50,7 @@ export const define: DefineCommand = (command, context) => {
     .option('--read-data-subset <PART>', 'read a part of the data: N/M, or P% at random', parseSubset)
     .option('--repository-only', 'look at index and packs, not at snapshots')
     .option('--archives-only', 'look at snapshots and the index, not at packs')
+    .option('--repair', 'mend what can be mended, and leave out of snapshots what is lost')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
     .addHelpText('after', HELP)
     .action((first: string | undefined, second: string | undefined, options: CheckCommandOptions) =>
@@ -58,42 +66,21 @@ async function run(context: CommandContext, values: string[], options: CheckComm
   const { output, world } = context
   const { location, snapshot } = await context.select(values, 'repository')
   const wanted = checkOptions(options, snapshot)
+  if (options.repair) {
+    await runRepair(context, location, wanted)
+    return
+  }
   const { checkRepository } = await world.operations.check()
   const access = await context.access(location)
-  const progress = new Progress(output, statusJson)
-  const errors: CheckError[] = []
+  const report = new CheckReport(output)
   let result: CheckResult
   try {
-    result = await checkRepository(access, {
-      ...wanted,
-      onEvent(event) {
-        if (event.type === 'progress') {
-          const { phase, done, total, bytesDone, bytesTotal, currentPath } = event
-          const counters = {
-            filesDone: done,
-            filesTotal: total,
-            bytesDone,
-            bytesTotal,
-            issues: event.errors,
-            currentPath,
-          }
-          progress.update({ ...counters, unit: phase })
-        } else if (event.type === 'error') {
-          errors.push(event)
-          reportError(output, event)
-        } else if (output.settings.verbose) {
-          const { object, message } = event
-          if (output.settings.json)
-            output.json({ message_type: 'verbose_status', action: 'note', item: object, message })
-          else output.note(`cairn: ${printable(object)} ${message}`)
-        }
-      },
-    })
+    result = await checkRepository(access, { ...wanted, onEvent: report.onEvent })
   } finally {
-    progress.end()
+    report.end()
   }
   const { json, quiet } = output.settings
-  if (json) output.json(summaryJson(result, errors))
+  if (json) output.json(summaryJson(result, report.errors))
   else if (!quiet) {
     for (const line of summaryLines(result)) output.line(line)
     if (result.errors === 0) output.line('No errors were found.')
@@ -102,13 +89,13 @@ async function run(context: CommandContext, values: string[], options: CheckComm
     throw new CairnError(
       'DATA_CORRUPT',
       `The repository is damaged: ${plural(result.errors, 'error was', 'errors were')} found, see above; ` +
-        'put back intact copies of the objects that are named, if there are any, and keep the rest: what is not named can be restored',
+        "put back intact copies of the objects that are named, if there are any, then run 'cairn check --repair'; what is not named can be restored",
     )
   }
 }
 
 function checkOptions(options: CheckCommandOptions, snapshot: string | undefined): CheckOptions {
-  const { repositoryOnly, archivesOnly, readDataSubset, workers } = options
+  const { repositoryOnly, archivesOnly, repair, readDataSubset, workers } = options
   const readData = options.readData ?? options.verifyData ?? readDataSubset
   const conflict =
     repositoryOnly && archivesOnly
@@ -117,7 +104,9 @@ function checkOptions(options: CheckCommandOptions, snapshot: string | undefined
         ? '--archives-only and reading data'
         : repositoryOnly && snapshot !== undefined
           ? '--repository-only and a snapshot'
-          : undefined
+          : repair && (repositoryOnly || archivesOnly || snapshot !== undefined)
+            ? `--repair and ${snapshot === undefined ? 'looking at a part' : 'a snapshot'}`
+            : undefined
   if (conflict !== undefined) {
     throw new CairnError('INVALID_ARGUMENT', `Cannot check: ${conflict} exclude each other; see 'cairn check --help'`)
   }
@@ -133,36 +122,6 @@ function parseSubset(value: string): DataSubset {
   const percent = Number(/^(\d+(?:\.\d+)?)%$/.exec(value)?.[1] ?? 0)
   if (percent > 0 && percent <= 100) return { percent }
   throw new InvalidArgumentError('It must be a part like 1/7, or a share like 2.5%.')
-}
-
-function reportError(output: Output, error: CheckError): void {
-  const { code, object, message, snapshot } = error
-  if (!output.settings.json) {
-    output.errorLine(`cairn: ${output.style('red', 'error:', 'err')} ${printable(message)}`)
-    return
-  }
-  const { id, name, files, directories, paths = [] } = snapshot ?? {}
-  output.errorJson({
-    message_type: 'error',
-    error: { message: message.toWellFormed() },
-    during: 'check',
-    item: object,
-    code,
-    ...(snapshot && { snapshot_id: id, snapshot_name: name, files, dirs: directories, ...rawFields('paths', paths) }),
-  })
-}
-
-function statusJson(meter: ProgressMeter): object {
-  const { filesDone = 0, filesTotal = 0, bytesDone = 0, issues = 0, unit = 'snapshots' } = meter.counters ?? {}
-  const { total_files: _, ...fields } = statusFields(meter)
-  return {
-    ...fields,
-    phase: unit,
-    [`${unit}_done`]: filesDone,
-    [`total_${unit}`]: filesTotal,
-    bytes_read: bytesDone,
-    error_count: issues,
-  }
 }
 
 function summaryLines(result: CheckResult): string[] {

@@ -31,6 +31,7 @@ export interface Operations {
     Pick<typeof import('../operations/labels.ts'), 'changeTags' | 'changeComment' | 'pinSnapshots'>
   >
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
+  readonly repair: () => Promise<Pick<typeof import('../operations/repair.ts'), 'repairRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
 }
@@ -53,6 +54,7 @@ export const systemOperations: Operations = {
   rewrite: () => import('../operations/rewrite.ts'),
   labels: () => import('../operations/labels.ts'),
   check: () => import('../operations/check.ts'),
+  repair: () => import('../operations/repair.ts'),
   compact: () => import('../operations/compact.ts'),
   prune: () => import('../operations/prune.ts'),
 }

@@ -3,13 +3,12 @@ import { CairnError, isCairnError } from '../base/errors.ts'
 import { type ChunkId, type SessionId, asChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { parseCompression } from '../codec/compression.ts'
-import { ChunkWriter } from '../repository/chunk-writer.ts'
-import { changePin } from '../repository/labels.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
+import { SnapshotReplacement } from '../snapshot/replacement.ts'
 import { type Rewritten, rewriteTree } from '../snapshot/rewrite-tree.ts'
-import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { PathPatterns } from '../sources/patterns.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
@@ -35,9 +34,6 @@ export interface RewriteResult {
   /** Entries left out; what lies below a directory that is left out does not count. */
   readonly leftOut: number
 }
-
-/** Largest chunk of a tree, as the archiver has it. */
-const MAX_TREE_CHUNK_BYTES = 1 << 20
 
 /**
  * Leaves paths out of snapshots that are there: each gets a new one in its place, with its name, labels, times and pin and an id of
@@ -128,30 +124,13 @@ class SnapshotRewriting {
   }
 
   async #commitRest(snapshot: Snapshot, session: WriteSession): Promise<RewriteResult> {
-    const { table, keys } = this.#repository
-    const writer = new ChunkWriter({
-      kind: 'treePack',
-      keys,
-      table,
-      compression: parseCompression('zstd'),
-      maxChunkBytes: MAX_TREE_CHUNK_BYTES,
-      storePack: (pack) => session.storePack(pack),
-    })
-    const save = (data: Uint8Array): ChunkId => {
-      table.reserve(1)
-      return writer.save(data)
-    }
-    const rewritten = await this.#rewrite(snapshot, save, () => writer.ready())
+    const replacement = new SnapshotReplacement(this.#repository, session, parseCompression('zstd'))
+    const rewritten = await this.#rewrite(snapshot, replacement.save, replacement.ready)
     const before = this.#info(snapshot)
     const { leftOut } = rewritten
     if (leftOut === 0) return { before, after: undefined, leftOut }
-    await writer.flush()
-    await session.flushIndex()
-    const after = withTree({ ...snapshot, id: session.id, madeFrom: snapshot.id }, rewritten, {
-      storedBytes: session.storedBytes,
-      treeChunksNew: writer.stats.newChunks,
-    })
-    await this.#commit(snapshot, after, session)
+    const after = await replacement.finish(snapshot, rewritten)
+    if (!(await replacement.commit(snapshot, after, this.#access))) throw justDeleted(snapshot.id)
     const index = { packs: [...this.#repository.index.packs, ...session.packs] }
     return { before, after: toSnapshotInfo(after, index), leftOut }
   }
@@ -179,15 +158,6 @@ class SnapshotRewriting {
     return rewritten
   }
 
-  async #commit(before: Snapshot, after: Snapshot, session: WriteSession): Promise<void> {
-    const repository = this.#repository
-    await session.claimName(after.name, before.id)
-    if (await repository.isForgotten(before.id, this.#access)) throw justDeleted(before.id)
-    // The pin is there before the snapshot is, so that no policy finds it without. One without a snapshot says nothing.
-    if (before.pinned) await changePin(repository, after.id, true, this.#access)
-    await session.commit(encodeSnapshot(after))
-  }
-
   async #forget(before: SessionId, after: string): Promise<void> {
     try {
       await this.#repository.forget(before)
@@ -208,32 +178,6 @@ class SnapshotRewriting {
 
 function justDeleted(id: SessionId): CairnError {
   return new CairnError('NOT_FOUND', `Cannot rewrite snapshot ${id}: it has just been deleted`)
-}
-
-function withTree(
-  snapshot: Snapshot,
-  { tree, stamps, samples, files, directories, otherEntries, originalBytes, chunks }: Rewritten,
-  stored: Pick<Snapshot['stats'], 'storedBytes' | 'treeChunksNew'>,
-): Snapshot {
-  return {
-    ...snapshot,
-    tree,
-    stamps,
-    samples,
-    root: snapshot.root && { ...snapshot.root, tree },
-    stats: {
-      filesNew: 0,
-      filesChanged: 0,
-      filesUnmodified: files,
-      directories,
-      otherEntries,
-      originalBytes,
-      addedBytes: 0,
-      chunksTotal: chunks + 1, // the root is a directory too
-      chunksNew: 0,
-      ...stored,
-    },
-  }
 }
 
 /** Stands for the id of any chunk in a dry run. */

@@ -13,6 +13,7 @@ import { segmentsOf } from './index/load-index.ts'
 import { forEachAtOnce, getOrError, readStoredIndex } from './index/read-index.ts'
 import { parseKeySlot } from './key-slot.ts'
 import type { RepositoryKeys } from './keys.ts'
+import { loadPackTable } from './pack/load-pack-table.ts'
 import { type SegmentRecord, chunkLengths } from './pack/pack-format.ts'
 import { type LostPart, type PackClaim, type PackVerdict, PackVerifier, digestOf } from './pack/pack-verifier.ts'
 import {
@@ -48,6 +49,7 @@ export {
   digestOf,
   forEachAtOnce,
   getOrError,
+  loadPackTable,
   packKindOf,
   parseIndexKey,
   segmentsOf,

@@ -16,6 +16,8 @@ export interface RewriteOptions extends AbortOptions {
   readonly save: SaveChunk
   /** Awaited now and then, so that a slow store slows the rewriting down. */
   readonly ready?: (() => Promise<void> | undefined) | undefined
+  /** Returns what becomes of a node that stays; without it, and with the same node, that stays as it is. Its tree is none of its business. */
+  readonly mend?: ((path: string, node: TreeNode) => TreeNode) | undefined
   /** Is told of each path that is left out, but not of what lies below one that is not looked into. */
   readonly onLeftOut?: ((path: string, node: TreeNode) => void) | undefined
 }
@@ -103,7 +105,10 @@ class TreeRewriting {
   /** The node as it is to be, the same one if nothing changes; `undefined` when it is left out. */
   async #node(node: TreeNode, path: string): Promise<TreeNode | undefined> {
     const { included, recurse } = this.#options.select(path)
-    if (node.tree) return this.#directoryNode(node, node.tree, path, { included, recurse })
+    if (node.tree) {
+      const kept = await this.#directoryNode(node, node.tree, path, { included, recurse })
+      return kept && this.#mended(kept, path)
+    }
     if (!included) {
       this.#columns.skip(1)
       this.#leaveOut(path, node)
@@ -111,7 +116,11 @@ class TreeRewriting {
     }
     await this.#columns.keep()
     await this.#count(node)
-    return this.#withFirstName(node, path)
+    return this.#withFirstName(this.#mended(node, path), path)
+  }
+
+  #mended(node: TreeNode, path: string): TreeNode {
+    return this.#options.mend?.(path, node) ?? node
   }
 
   async #directoryNode(

@@ -87,6 +87,8 @@ describe('check', () => {
       [['r', '--archives-only', '--verify-data'], /--archives-only and reading data exclude/],
       [['r', '--archives-only', '--read-data-subset', '1/2'], /--archives-only and reading data exclude/],
       [['r::a', '--repository-only'], /--repository-only and a snapshot exclude/],
+      [['r::a', '--repair'], /--repair and a snapshot exclude/],
+      [['r', '--repair', '--archives-only'], /--repair and looking at a part exclude/],
       ...['0/3', '4/3', '1/0', '0%', '101%', '-1%', '10G', '1/', ''].map((part): [string[], RegExp] => [
         ['r', `--read-data-subset=${part}`],
         /part like 1\/7, or a share like 2\.5%|argument missing/,

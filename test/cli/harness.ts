@@ -84,6 +84,7 @@ const UNEXPECTED: Operations = {
   rewrite: unexpected('rewrite'),
   labels: unexpected('labels'),
   check: unexpected('check'),
+  repair: unexpected('repair'),
   compact: unexpected('compact'),
   prune: unexpected('prune'),
 }

@@ -80,6 +80,7 @@ const operations: Operations = {
   rewrite: () => Promise.reject(new Error('not pretended')),
   labels: () => Promise.reject(new Error('not pretended')),
   check: () => Promise.reject(new Error('not pretended')),
+  repair: () => Promise.reject(new Error('not pretended')),
   compact: () => Promise.reject(new Error('not pretended')),
   prune: () => Promise.reject(new Error('not pretended')),
 }

@@ -48,7 +48,7 @@ export interface Reclaimed extends ReclaimRecord {
  *
  * @param ready all reclamations that are known, of which none has anybody to wait for any more; none, to merge index objects only
  * @returns `undefined` when that is not so any more, and to be begun again: there is another by now, which may have to wait, and
- *   an index object must not name its packs anew; or one of them has been brought to its end by somebody else
+ *   an index object must not name its packs anew; or one of them is there no more
  * @throws {CairnError} `SESSION_FENCED`: nothing counts, run it again; `DATA_CORRUPT` when something that is needed cannot be read
  */
 export async function reclaim(
@@ -58,7 +58,9 @@ export async function reclaim(
 ): Promise<Reclaimed | undefined> {
   const session = await WriteSession.open(repository, { signal: options.signal, clock: options.clock, reclaims: true })
   try {
-    if ([...repository.index.reclamations.keys()].some((reclamation) => !ready.has(reclamation))) {
+    const { reclamations } = repository.index
+    // One that is gone may be one that a repair has given up: its packs are relied on again.
+    if (new Set(ready.keys()).symmetricDifference(reclamations).size > 0) {
       await session.abandon()
       return undefined
     }
