@@ -11,6 +11,7 @@ import { loadSnapshots } from '../snapshot/catalog.ts'
 import { type Rewritten, rewriteTree } from '../snapshot/rewrite-tree.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import type { PathPatterns } from '../sources/patterns.ts'
+import { carryChunks } from './carry-chunks.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
@@ -38,6 +39,7 @@ export interface RewriteResult {
 
 /** Largest chunk of a tree, as the archiver has it. */
 const MAX_TREE_CHUNK_BYTES = 1 << 20
+const COMPRESSION = parseCompression('zstd')
 
 /**
  * Leaves paths out of snapshots that are there: each gets a new one in its place, with its name, labels, times and pin and an id of
@@ -133,7 +135,7 @@ class SnapshotRewriting {
       kind: 'treePack',
       keys,
       table,
-      compression: parseCompression('zstd'),
+      compression: COMPRESSION,
       maxChunkBytes: MAX_TREE_CHUNK_BYTES,
       storePack: (pack) => session.storePack(pack),
     })
@@ -146,6 +148,7 @@ class SnapshotRewriting {
     const { leftOut } = rewritten
     if (leftOut === 0) return { before, after: undefined, leftOut }
     await writer.flush()
+    await this.#carry(snapshot, session)
     await session.flushIndex()
     const after = withTree({ ...snapshot, id: session.id, madeFrom: snapshot.id }, rewritten, {
       storedBytes: session.storedBytes,
@@ -154,6 +157,20 @@ class SnapshotRewriting {
     await this.#commit(snapshot, after, session)
     const index = { packs: [...this.#repository.index.packs, ...session.packs] }
     return { before, after: toSnapshotInfo(after, index), leftOut }
+  }
+
+  /** Takes along what is left of the snapshot, where a reclamation would not. */
+  async #carry(snapshot: Snapshot, session: WriteSession): Promise<void> {
+    const isNeeded = (path: string): boolean => {
+      const { included, recurse } = this.#patterns.decide(path)
+      return path === '' || included || recurse
+    }
+    try {
+      await carryChunks(this.#repository, session, snapshot, { ...this.#access, compression: COMPRESSION, isNeeded })
+    } catch (error) {
+      if (await this.#repository.isForgotten(snapshot.id, this.#access)) throw justDeleted(snapshot.id)
+      throw error
+    }
   }
 
   async #rewrite(
