@@ -20,6 +20,9 @@ import type { Storage } from '../../src/storage/storage.ts'
 
 const PLAIN = { type: 'file', mode: 0o644, uid: 0, gid: 0, user: '', group: '', mtimeNs: 0n } as const
 
+/** How an operation on a snapshot may end which others delete, by a run which others may take for dead: then packs go that it reads. */
+const ENDS: readonly ErrorCode[] = ['NOT_FOUND', 'SESSION_FENCED', 'DATA_CORRUPT']
+
 /** A view of a store for one client. */
 export type View = (storage: MemoryStorage) => Storage
 
@@ -175,7 +178,7 @@ export class World {
     const snapshot = snapshots[Math.floor(chance() * snapshots.length)]
     if (!snapshot) return
     this.expected.set(name, this.expected.get(snapshot.name) ?? [])
-    await unless(['NOT_FOUND', 'SESSION_FENCED'], undeleteSnapshot(this.#access(view), { wanted: snapshot.id, name }))
+    await unless(ENDS, undeleteSnapshot(this.#access(view), { wanted: snapshot.id, name }))
   }
 
   /** Leaves the first file out of some snapshot, by the real operation; there may be no other, or the snapshot be gone by then. */
@@ -188,7 +191,7 @@ export class World {
     const selection = { wanted: [snapshot.id] }
     const patterns = [{ kind: 'exclude', value: fileName(0) }] as const
     await unless(
-      ['NOT_FOUND', 'SESSION_FENCED', 'INVALID_ARGUMENT', 'SNAPSHOT_EXISTS'],
+      [...ENDS, 'INVALID_ARGUMENT', 'SNAPSHOT_EXISTS'],
       rewriteSnapshots(this.#access(view), { selection, patterns }),
     )
   }
