@@ -11,7 +11,7 @@ import { WriteSession } from '../repository/write-session.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
-import { type CompactOptions, type CompactResult, compact } from './compact.ts'
+import { type CompactOptions, type CompactProgress, type CompactResult, compact } from './compact.ts'
 import { markUsed } from './compact/usage.ts'
 import { checked, objectsOf, openSnapshot } from './testing.ts'
 
@@ -153,6 +153,18 @@ describe('compact() beside other runs', () => {
     assert.equal(third.waitingFor, 0)
     assert.ok(third.deletedPacks > 0)
     await expectSound(made, ['during', 'first', 'third'])
+  })
+
+  it('can be interrupted while it waits', async () => {
+    const made = await prepare()
+    const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
+    const interrupt = new AbortController()
+    const onProgress = ({ phase }: CompactProgress): void => {
+      if (phase === 'waiting') setImmediate(() => interrupt.abort())
+    }
+    const waiting = run(await reopen(made), { wait: true, signal: interrupt.signal, onProgress })
+    await assert.rejects(waiting, { code: 'CANCELLED' })
+    await session.abandon()
   })
 
   it('does not wait for a run that ended without a commit, which then never can', async () => {
