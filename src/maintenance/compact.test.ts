@@ -3,14 +3,16 @@ import { describe, it } from 'node:test'
 import { CairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
 import { testBytes } from '../chunker/testing.ts'
-import { commitKey, forgottenKey, readIndex } from '../repository/low-level.ts'
+import { encodeIndex } from '../repository/index/index-object.ts'
+import { commitKey, forgottenKey, readIndex, segmentsOf } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { type TestRepository, ZSTD, keysOf, newTestRepository, reopen, saveChunks } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
-import { type CompactOptions, type CompactResult, compact } from './compact.ts'
+import { type CompactOptions, type CompactProgress, type CompactResult, compact } from './compact.ts'
+import { markUsed } from './compact/usage.ts'
 import { checked, objectsOf, openSnapshot } from './testing.ts'
 
 /** Texts that compress badly, so that sizes tell something. */
@@ -155,6 +157,18 @@ describe('compact() beside other runs', () => {
     await expectSound(made, ['during', 'first', 'third'])
   })
 
+  it('can be interrupted while it waits', async () => {
+    const made = await prepare()
+    const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
+    const interrupt = new AbortController()
+    const onProgress = ({ phase }: CompactProgress): void => {
+      if (phase === 'waiting') setImmediate(() => interrupt.abort())
+    }
+    const waiting = run(await reopen(made), { wait: true, signal: interrupt.signal, onProgress })
+    await assert.rejects(waiting, { code: 'CANCELLED' })
+    await session.abandon()
+  })
+
   it('does not wait for a run that ended without a commit, which then never can', async () => {
     const made = await prepare()
     const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
@@ -252,6 +266,54 @@ describe('compact() of a damaged repository', () => {
     assert.equal(damage.size, 2) // the pack and its snapshot
     assert.ok((await run(await reopen(made))).deletedPacks > 0)
     assert.deepEqual(objectsOf(await checked(await reopen(made), { readData: true })), damage)
+  })
+
+  it('leaves packs alone that no index names while something is missing that a snapshot needs', async () => {
+    const made = await prepare()
+    const indexed = new Set(await keysOf(made.storage, 'index/'))
+    const id = await commit(made, 'lost', { z: text('z') })
+    const key = (await keysOf(made.storage, 'index/')).find((name) => !indexed.has(name)) ?? ''
+    const reading = await readIndex(made.storage, made.repository.keys)
+    const packs = Array.from(reading.objects()).find((object) => object.session === id)?.packs ?? []
+    // Of the index only what names the trees is left, as if there had been two objects of which one is lost.
+    const trees = packs.filter(({ header }) => header[6] === 2)
+    const rest = encodeIndex(made.repository.keys, id, 1, trees)
+    await made.storage.put(rest.key, rest.object)
+    const lost = await made.storage.get(key)
+    await made.storage.delete(key)
+    assert.ok((await run(await reopen(made))).deletedPacks > 0)
+    await made.storage.put(key, lost)
+    await expectSound(made, ['first', 'lost', 'third'])
+  })
+
+  it('loses nothing of a snapshot that shares trees with a damaged one which is deleted meanwhile', async () => {
+    const made = await newTestRepository({ encryption: 'none' })
+    const files = { a: text('a'), b: text('b') }
+    for (const name of ['one', 'two']) await commit(made, name, files)
+    await commit(made, 'other', { c: text('c') })
+    const repository = await reopen(made)
+    await repository.loadIndex()
+    const snapshots = new Map((await loadSnapshots(repository)).map((snapshot) => [snapshot.name, snapshot]))
+    const [one, two, other] = ['one', 'two', 'other'].map((name) => snapshots.get(name) ?? assert.fail())
+    assert.ok(one && two && other)
+    // The first time, a tree cannot be read; by then the snapshot is deleted.
+    let isFirst = true
+    const readChunk = repository.readChunk.bind(repository)
+    repository.readChunk = async (...given) => {
+      if (!isFirst) return readChunk(...given)
+      isFirst = false
+      await repository.forget(one.id)
+      throw new CairnError('DATA_CORRUPT', 'Cannot read chunk: damaged')
+    }
+    const usage = await markUsed(repository, [one, two, other], {})
+    const needed = await markUsed(repository, [two, other], {})
+    const reading = await readIndex(made.storage, made.repository.keys)
+    for (const { packs } of reading.objects()) {
+      for (const pack of packs) {
+        for (const { ids: chunks, chunks: count } of segmentsOf(pack))
+          for (let i = 0; i < count; i++) assert.equal(usage.has(chunks, 32 * i), needed.has(chunks, 32 * i))
+      }
+    }
   })
 
   it('says what it lacks where nothing may be deleted, and loses nothing', async () => {

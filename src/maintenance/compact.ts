@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AbortOptions } from '../base/abort.ts'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Compression } from '../repository/chunk-writer.ts'
 import { putCondemned, readCondemned } from '../repository/low-level.ts'
@@ -119,7 +119,7 @@ async function retire(options: CompactOptions, marked?: MarkedSnapshots): Promis
     if (open.size > 0) {
       if (!options.wait) return { ...done, waitingFor: open.size }
       options.onProgress?.({ phase: 'waiting', done: open.size, total: undefined })
-      await sleep(POLL_MS, undefined, { signal })
+      await sleep(POLL_MS, undefined, { signal }).catch(() => throwIfAborted(signal))
       continue
     }
     const reclaimed = await reclaim(repository, condemned, reclaimOptions(options, marked))

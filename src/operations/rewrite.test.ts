@@ -5,12 +5,15 @@ import { TestRepository, expectSound, newFolder, statuses } from '../../test/tes
 import { digestTree } from '../../test/tree-digest.ts'
 import { testBytes } from '../chunker/testing.ts'
 import { CairnError } from '../base/errors.ts'
+import type { PackId } from '../base/ids.ts'
+import { putCondemned } from '../repository/low-level.ts'
+import { packKey } from '../repository/repository.ts'
 import { LocalStorage } from '../storage/local/local-storage.ts'
 import { FaultyStorage } from '../storage/testing.ts'
 import { changeComment, changeTags, pinSnapshots } from './labels.ts'
 import { listSnapshots } from './list.ts'
 import { renameSnapshot } from './rename.ts'
-import type { RepositoryAccess } from './repository-access.ts'
+import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type RewriteResult, rewriteSnapshots } from './rewrite.ts'
 import type { SnapshotInfo } from './snapshot-info.ts'
 import { undeleteSnapshot } from './undelete.ts'
@@ -101,6 +104,25 @@ describe('rewriteSnapshots()', () => {
     await repository.expectRestored(source, 'old', digest)
     await expectSecretsGone(repository, source, 'b')
     await expectSound(repository)
+  })
+
+  it('relies on no pack that is about to be deleted', async () => {
+    const repository = await TestRepository.create()
+    const { access } = repository
+    const source = newSource()
+    await repository.create([source], { name: 'a' })
+    const packs = await withRepository(access, async (opened) => {
+      await opened.loadIndex()
+      const ids = opened.index.packs.map(({ id }) => id as PackId)
+      await putCondemned(opened.storage, opened.keys, ids, {})
+      return ids
+    })
+    await rewrite(repository, source)
+    // The reclamation does not wait for a run that began after it; and somebody deletes the old one before it looks.
+    await withRepository(access, async ({ storage }) => {
+      for (const id of packs) await storage.delete(packKey(id))
+    })
+    await expectSecretsGone(repository, source, 'a')
   })
 
   it('lets the next backup find what has not changed', async () => {

@@ -10,6 +10,7 @@ import { SnapshotReplacement } from '../snapshot/replacement.ts'
 import { type Rewritten, rewriteTree } from '../snapshot/rewrite-tree.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { PathPatterns } from '../sources/patterns.ts'
+import { carryChunks } from './carry-chunks.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
@@ -34,6 +35,8 @@ export interface RewriteResult {
   /** Entries left out; what lies below a directory that is left out does not count. */
   readonly leftOut: number
 }
+
+const COMPRESSION = parseCompression('zstd')
 
 /**
  * Leaves paths out of snapshots that are there: each gets a new one in its place, with its name, labels, times and pin and an id of
@@ -124,15 +127,30 @@ class SnapshotRewriting {
   }
 
   async #commitRest(snapshot: Snapshot, session: WriteSession): Promise<RewriteResult> {
-    const replacement = new SnapshotReplacement(this.#repository, session, parseCompression('zstd'))
+    const replacement = new SnapshotReplacement(this.#repository, session, COMPRESSION)
     const rewritten = await this.#rewrite(snapshot, replacement.save, replacement.ready)
     const before = this.#info(snapshot)
     const { leftOut } = rewritten
     if (leftOut === 0) return { before, after: undefined, leftOut }
+    await this.#carry(snapshot, session)
     const after = await replacement.finish(snapshot, rewritten)
     if (!(await replacement.commit(snapshot, after, this.#access))) throw justDeleted(snapshot.id)
     const index = { packs: [...this.#repository.index.packs, ...session.packs] }
     return { before, after: toSnapshotInfo(after, index), leftOut }
+  }
+
+  /** Takes along what is left of the snapshot, where a reclamation would not. */
+  async #carry(snapshot: Snapshot, session: WriteSession): Promise<void> {
+    const isNeeded = (path: string): boolean => {
+      const { included, recurse } = this.#patterns.decide(path)
+      return path === '' || included || recurse
+    }
+    try {
+      await carryChunks(this.#repository, session, snapshot, { ...this.#access, compression: COMPRESSION, isNeeded })
+    } catch (error) {
+      if (await this.#repository.isForgotten(snapshot.id, this.#access)) throw justDeleted(snapshot.id)
+      throw error
+    }
   }
 
   async #rewrite(

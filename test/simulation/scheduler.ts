@@ -50,9 +50,13 @@ export class Actor {
       delete: async (key, ...rest) => (await turn(`delete ${key}`), storage.delete(key, ...rest)),
       close: async () => undefined,
       async *list(prefix, ...rest) {
+        // As in a folder: names first, then what each of them is. What comes in between is not listed, nor is what goes.
         await turn(`list ${prefix}`)
+        const names = new Set((await Array.fromAsync(storage.list(prefix, ...rest))).map(({ key }) => key))
+        if (names.size === 0) return
+        await turn(`list ${prefix} (${names.size} names)`)
         const objects: StoredObject[] = await Array.fromAsync(storage.list(prefix, ...rest))
-        yield* objects
+        yield* objects.filter(({ key }) => names.has(key))
       },
     }
   }

@@ -21,10 +21,10 @@ const never = (): number => 0.99
 
 /** More time than after which a silent run is taken for dead. */
 const LONG_MS = 3600_000
-const MAX_STEPS = 6000
+const MAX_STEPS = 10_000
 
 /**
- * Two writers, one who deletes, a restorer and two who reclaim space, on one store, in an order that the seed decides; some of them
+ * Two writers, two who delete, one who undeletes, one who rewrites, a restorer and two who reclaim space, on one store, in an order that the seed decides; some of them
  * crash, others sleep for days and go on. After every step that could lose something, all snapshots are read.
  *
  * @throws what went wrong, with the seed and the last operations
@@ -35,11 +35,16 @@ export async function simulate(seed: number, tamper?: Tamper): Promise<Simulatio
   const scheduler = new Scheduler()
   let checks = 0
   let deletedPacks = 0
+  // In some worlds turns go round, in others each actor has many in a row: then much happens between two looks of another.
+  const persistence = Math.floor(chance() * 3) * 0.45
+  let last: Actor | undefined
   try {
     startActors(world, scheduler, chance, tamper)
     while (scheduler.trace.length < MAX_STEPS) {
       const runnable = await scheduler.runnable()
-      const actor = runnable[Math.floor(chance() * runnable.length)]
+      const goesOn = chance() < persistence && last && runnable.includes(last)
+      const actor = goesOn ? last : runnable[Math.floor(chance() * runnable.length)]
+      last = actor
       if (!actor) {
         // Only sleepers are left.
         const sleeper = scheduler.actors.find(
@@ -133,7 +138,9 @@ function startActors(world: World, scheduler: Scheduler, chance: () => number, t
         if (await world.backUp(view, `${writer}${round}.${again}`, texts, chance)) break
     })
   }
-  start('deleter', 6, (view) => world.deleteOne(view, chance))
+  for (const deleter of ['d', 'e']) start(`deleter ${deleter}`, 4, (view) => world.deleteOne(view, chance))
+  start('undeleter', 3, (view, round) => world.undelete(view, `back ${round}`, chance))
+  start('rewriter', 4, (view) => world.rewrite(view, chance))
   start('restorer', 4, (view) => world.restore(view, chance))
   for (const compactor of ['x', 'y']) start(`compactor ${compactor}`, 4, (view) => world.compact(view, chance() * 0.6))
 }

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict'
 import type { Clock } from '../../src/base/clock.ts'
-import { isCairnError } from '../../src/base/errors.ts'
+import { type ErrorCode, isCairnError } from '../../src/base/errors.ts'
 import { type SessionId, toHex } from '../../src/base/ids.ts'
 import { compact } from '../../src/maintenance/compact.ts'
+import type { RepositoryAccess } from '../../src/operations/repository-access.ts'
+import { rewriteSnapshots } from '../../src/operations/rewrite.ts'
+import { undeleteSnapshot } from '../../src/operations/undelete.ts'
 import { Repository } from '../../src/repository/repository.ts'
 import { ZSTD, newTestRepository, newWriter, saveChunks } from '../../src/repository/testing.ts'
 import { WriteSession } from '../../src/repository/write-session.ts'
-import { loadSnapshots } from '../../src/snapshot/catalog.ts'
+import { loadDeletedSnapshots, loadSnapshots } from '../../src/snapshot/catalog.ts'
 import { encodeContent, readContent } from '../../src/snapshot/content.ts'
 import { type Snapshot, encodeSnapshot } from '../../src/snapshot/snapshot.ts'
 import { testSnapshot } from '../../src/snapshot/testing.ts'
@@ -16,6 +19,9 @@ import { MemoryStorage } from '../../src/storage/memory/memory-storage.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 
 const PLAIN = { type: 'file', mode: 0o644, uid: 0, gid: 0, user: '', group: '', mtimeNs: 0n } as const
+
+/** How an operation on a snapshot may end which others delete, by a run which others may take for dead: then packs go that it reads. */
+const ENDS: readonly ErrorCode[] = ['NOT_FOUND', 'SESSION_FENCED', 'DATA_CORRUPT']
 
 /** A view of a store for one client. */
 export type View = (storage: MemoryStorage) => Storage
@@ -77,7 +83,7 @@ export class World {
       }
       for (const [i, text] of texts.entries()) {
         repository.table.reserve(10)
-        files.push({ name: `file ${String(i).padStart(3, '0')}`, text, id: writer.save(Buffer.from(text)) })
+        files.push({ name: fileName(i), text, id: writer.save(Buffer.from(text)) })
         if (chance() < 0.3) await writer.flush() // more packs
         if (chance() < 0.1) {
           const tree = await saveTree()
@@ -109,7 +115,7 @@ export class World {
     const snapshot = snapshots[Math.floor(chance() * snapshots.length)]
     if (!snapshot) return
     try {
-      assert.deepEqual(await readTexts(repository, snapshot), this.expected.get(snapshot.name))
+      this.#expectWhole(snapshot, await readFiles(repository, snapshot))
     } catch (error) {
       if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
       assert.ok(await this.isForgotten(snapshot.id), `${snapshot.name} was lost under the hands of a restore`)
@@ -164,27 +170,82 @@ export class World {
     }
   }
 
+  /** Brings some deleted snapshot back, under this name, by the real operation; it may be gone by then. */
+  async undelete(view: Storage, name: string, chance: () => number): Promise<void> {
+    const repository = this.open(view)
+    await repository.loadIndex()
+    const snapshots = await loadDeletedSnapshots(repository)
+    const snapshot = snapshots[Math.floor(chance() * snapshots.length)]
+    if (!snapshot) return
+    this.expected.set(name, this.expected.get(snapshot.name) ?? [])
+    await unless(ENDS, undeleteSnapshot(this.#access(view), { wanted: snapshot.id, name }))
+  }
+
+  /** Leaves the first file out of some snapshot, by the real operation; there may be no other, or the snapshot be gone by then. */
+  async rewrite(view: Storage, chance: () => number): Promise<void> {
+    const repository = this.open(view)
+    await repository.loadIndex()
+    const snapshots = await loadSnapshots(repository)
+    const snapshot = snapshots[Math.floor(chance() * snapshots.length)]
+    if (!snapshot) return
+    const selection = { wanted: [snapshot.id] }
+    const patterns = [{ kind: 'exclude', value: fileName(0) }] as const
+    await unless(
+      [...ENDS, 'INVALID_ARGUMENT', 'SNAPSHOT_EXISTS'],
+      rewriteSnapshots(this.#access(view), { selection, patterns }),
+    )
+  }
+
+  #access(view: Storage): RepositoryAccess {
+    return {
+      location: view.location,
+      keyFolder: '/nonexistent',
+      askPassphrase: async () => undefined,
+      clock: this.clock,
+      openStorage: async () => view,
+    }
+  }
+
   /** Fails unless every committed snapshot can be read wholly, by the real code, at this moment. Returns how many there are. */
   async verify(): Promise<number> {
     const repository = this.open(this.storage)
     await repository.loadIndex()
     const snapshots = await loadSnapshots(repository)
     for (const snapshot of snapshots) {
-      const found = await readTexts(repository, snapshot).catch((error: unknown) => String(error))
-      assert.deepEqual(found, this.expected.get(snapshot.name), `snapshot ${snapshot.name} of ${toHex(snapshot.tree)}`)
+      const found = await readFiles(repository, snapshot).catch((error: unknown) => String(error))
+      this.#expectWhole(snapshot, found)
     }
     return snapshots.length
   }
+
+  #expectWhole({ name, tree, madeFrom }: Snapshot, found: ReadonlyMap<string, string> | string): void {
+    const files = new Map((this.expected.get(name) ?? []).map((text, i) => [fileName(i), text]))
+    // One that was rewritten lacks the first.
+    if (madeFrom && typeof found !== 'string' && !found.has(fileName(0))) files.delete(fileName(0))
+    assert.deepEqual(found, files, `snapshot ${name} of ${toHex(tree)}`)
+  }
 }
 
-async function readTexts(repository: Repository, snapshot: Snapshot): Promise<string[]> {
+function fileName(number: number): string {
+  return `file ${String(number).padStart(3, '0')}`
+}
+
+/** Waits for an operation, which may fail in these ways. */
+async function unless(codes: readonly ErrorCode[], operation: Promise<unknown>): Promise<void> {
+  await operation.catch((error: unknown) => {
+    if (!isCairnError(error) || !codes.includes(error.code)) throw error
+  })
+}
+
+/** The texts of a snapshot's files, by their names. */
+async function readFiles(repository: Repository, snapshot: Snapshot): Promise<Map<string, string>> {
   const load = (id: Uint8Array): Promise<Uint8Array> => repository.readChunk(id)
-  const texts: string[] = []
+  const texts = new Map<string, string>()
   for await (const nodes of readTree(snapshot.tree, load)) {
     for (const { content, name } of nodes) {
       const pieces: Uint8Array[] = []
       if (content) for await (const { id } of readContent(content, load, name)) pieces.push(await load(id))
-      texts.push(Buffer.concat(pieces).toString('utf8'))
+      texts.set(name, Buffer.concat(pieces).toString('utf8'))
     }
   }
   return texts

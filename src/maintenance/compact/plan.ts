@@ -59,7 +59,8 @@ export async function planCompact(repository: Repository, options: PlanOptions):
   return {
     unused: packs.filter(({ usedBytes }) => usedBytes === 0),
     repack: chooseFragmented(packs, options),
-    orphans,
+    // Where an index object has been lost, its packs look like orphans, and may hold what is missing.
+    orphans: usage.lost === 0 ? orphans : [],
     packs: packs.length,
     packBytes: packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     snapshots: snapshots.length,

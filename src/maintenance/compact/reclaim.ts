@@ -65,8 +65,12 @@ export async function reclaim(
       return undefined
     }
     const snapshots = await loadSnapshots(repository, options)
-    const isMarked = options.marked && snapshots.every(({ id }) => options.marked?.ids.has(id))
-    const usage = isMarked ? options.marked.usage : await markUsed(repository, snapshots, { signal: options.signal })
+    // What was not in the index then, and may be now, was not marked.
+    const isMarked = options.marked?.usage.lost === 0 && snapshots.every(({ id }) => options.marked?.ids.has(id))
+    const usage =
+      isMarked && options.marked
+        ? options.marked.usage
+        : await markUsed(repository, snapshots, { signal: options.signal })
     const retired = new Set<PackId>([...ready.values()].flat())
     const { superseded, packs } = await supersede(repository, session, retired, options)
     if (ready.size === 0 && superseded.length === 0) {

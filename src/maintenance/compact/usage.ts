@@ -96,8 +96,12 @@ export async function markUsed(
       await visitReferences(snapshot, (id) => repository.readChunk(id, options), usage, options)
     } catch (error) {
       if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
-      // Deleted meanwhile, so it needs nothing; another reclamation may have come to its end since.
-      if (await repository.isForgotten(snapshot.id, options)) continue
+      // Deleted meanwhile, so it needs nothing; another reclamation may have come to its end since. But trees are entered now that
+      // were not walked to their end, which other snapshots may share: so all over again.
+      if (await repository.isForgotten(snapshot.id, options)) {
+        const others = snapshots.filter(({ id }) => id !== snapshot.id)
+        return markUsed(repository, others, options)
+      }
       throw new CairnError(
         'DATA_CORRUPT',
         `Cannot tell what snapshot '${toPrintable(snapshot.name)}' needs: ${error.message}; ` +

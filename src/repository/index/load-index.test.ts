@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { putCondemned } from '../sessions/condemned.ts'
+import { commitKey } from '../sessions/open-session.ts'
 import { type PackId, type SessionId, toHex } from '../../base/ids.ts'
 import { blake3 } from '../../codec/hash.ts'
 import { MemoryStorage } from '../../storage/memory/memory-storage.ts'
-import type { StoredObject } from '../../storage/storage.ts'
+import type { Storage, StoredObject } from '../../storage/storage.ts'
 import { FaultyStorage } from '../../storage/testing.ts'
 import { deriveRepositoryKeys } from '../keys.ts'
 import { PackTableWriter } from '../pack/pack-format.ts'
@@ -88,6 +89,33 @@ describe('loadIndex()', () => {
     assert.deepEqual(commits, [sessionOf('committed')])
     assert.equal(packs.length, 1)
     for (const chunk of ['two', 'three', 'four']) assert.ok(!table.has(idOf(chunk)), chunk)
+  })
+
+  it('misses nothing that a reclamation replaces while index objects are listed', async () => {
+    const storage = await storageWith({ old: ['one', 'two'] })
+    const [{ key: replaced }] = (await Array.fromAsync(storage.list('index/'))) as [StoredObject]
+    const { key, object } = encodeIndex(KEYS, sessionOf('new'), 0, [packOf('old', ['one', 'two'])])
+    let isReplaced = false
+    const replace = async (): Promise<void> => {
+      isReplaced = true
+      await storage.put(key, object)
+      await storage.put(commitKey(sessionOf('new')), Buffer.from('committed'))
+      await storage.delete(replaced)
+    }
+    // Names first, then what each of them is, as in a folder: the new one comes too late, the old one is gone.
+    const listing: Pick<Storage, 'list'> = {
+      async *list(prefix, options) {
+        const names = new Set((await Array.fromAsync(storage.list(prefix, options))).map((listed) => listed.key))
+        if (prefix === 'index/' && !isReplaced) await replace()
+        for await (const listed of storage.list(prefix, options)) if (names.has(listed.key)) yield listed
+      },
+    }
+    const view = Object.assign(Object.create(storage) as MemoryStorage, listing, {
+      get: storage.get.bind(storage),
+    })
+    const { table, commits } = await loadIndex(view, KEYS, {})
+    assert.ok(table.has(idOf('one')) && table.has(idOf('two')))
+    assert.ok(commits.includes(sessionOf('old')))
   })
 
   it('is not disturbed by damaged index objects of runs that do not count', async () => {

@@ -32,20 +32,30 @@ export interface ReadIndexOptions extends AbortOptions {
 const PARALLEL_READS = 8
 /** How often an object may be listed and then not be there, before that is an error of the store. */
 const MAX_LISTINGS = 10
+/** How often the index is read because runs commit meanwhile; it need not be a reclamation, and the next may always be there. */
+const MAX_READINGS = 3
 
 /** Step W2 of docs/concurrency.md but for its first read (sessions/condemned.ts): reads the index, then commits, in this order. */
 export async function readStoredIndex(storage: Storage, options: ReadIndexOptions): Promise<StoredIndex> {
   // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
   // the next load. What had committed before the listing began had all its index objects on the store.
-  const before = await listRegisters(storage, options)
-  const objects = await readIndexObjects(storage, options)
-  const registers = await listRegisters(storage, options)
-  const commits = [...registers].flatMap(([session, end]) =>
-    end === 'committed' && before.get(session) === 'committed' ? [session] : [],
-  )
-  // The register of a run goes once its index objects are replaced. Those that were read before count: what they say was so.
-  for (const [session, end] of before) if (!registers.has(session)) registers.set(session, end)
-  return { objects, registers, commits }
+  let before = await listRegisters(storage, options)
+  const read = new Map<string, IndexObject>()
+  for (let readings = 1; ; readings++) {
+    await readIndexObjects(storage, read, options)
+    const registers = await listRegisters(storage, options)
+    const isNew = ([session, end]: readonly [SessionId, string]): boolean =>
+      end === 'committed' && before.get(session) !== 'committed'
+    // If that run was a reclamation, a listing may have neither what it put, which came too late for it, nor what it deleted.
+    const mayLack = [...registers].some(isNew) && readings < MAX_READINGS
+    const commits = [...registers].flatMap(([session, end]) =>
+      end === 'committed' && before.get(session) === 'committed' ? [session] : [],
+    )
+    // The register of a run goes once its index objects are replaced. Those that were read before count: what they say was so.
+    for (const [session, end] of before) if (!registers.has(session)) registers.set(session, end)
+    if (!mayLack) return { objects: [...read.values()], registers, commits }
+    before = registers
+  }
 }
 
 async function listRegisters(
@@ -61,8 +71,12 @@ async function listRegisters(
   return registers
 }
 
-async function readIndexObjects(storage: Storage, options: ReadIndexOptions): Promise<IndexObject[]> {
-  const read = new Map<string, IndexObject>()
+/** Reads what is listed and not among `read` yet, and leaves out of it what is listed no more. */
+async function readIndexObjects(
+  storage: Storage,
+  read: Map<string, IndexObject>,
+  options: ReadIndexOptions,
+): Promise<void> {
   for (let listings = 1; ; listings++) {
     const listed = new Map<string, SessionId>()
     for await (const { key } of storage.list('index/', options)) {
@@ -81,7 +95,7 @@ async function readIndexObjects(storage: Storage, options: ReadIndexOptions): Pr
       else if (options.onUnreadable) options.onUnreadable(key, object)
       else throw object
     })
-    if (!hasMoved) return [...read.values()]
+    if (!hasMoved) return
   }
 }
 
