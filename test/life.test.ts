@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { mkdirSync, statfsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type TestContext, describe, it } from 'node:test'
+import { CairnError } from '../src/base/errors.ts'
 import { testBytes } from '../src/chunker/testing.ts'
 import { compactRepository } from '../src/operations/compact.ts'
 import { deleteSnapshots } from '../src/operations/delete.ts'
+import { undeleteSnapshot } from '../src/operations/undelete.ts'
 import { newFileSystem } from '../src/platform/testing.ts'
 import { LocalStorage } from '../src/storage/local/local-storage.ts'
 import type { Storage } from '../src/storage/storage.ts'
@@ -96,6 +98,27 @@ describe('reclaiming space', () => {
     await expectSound(repository)
   })
 
+  it('spares what is brought back after it was chosen', async () => {
+    const { repository, second, third } = await prepare()
+    const selection = { wanted: ['second'] }
+    let undeleted = 0
+    const openStorage = async (location: string): Promise<Storage> =>
+      interrupted(await LocalStorage.open(location), async (operation) => {
+        if (undeleted > 0 || !operation.startsWith('put packs')) return
+        undeleted++
+        await deleteSnapshots(repository.access, { selection })
+        assert.equal((await compactRepository(repository.access, { threshold: 0 })).waitingFor, 1)
+        assert.equal(repository.objects('condemned/').length, 1)
+        await undeleteSnapshot(repository.access, { wanted: 'second' })
+      })
+    await repository.create([newSource('fourth')], { name: 'fourth', access: { openStorage } })
+    assert.equal(undeleted, 1)
+    assert.ok((await compactRepository(repository.access, { threshold: 0 })).deletedPacks > 0)
+    await repository.expectRestored(second, 'second')
+    await repository.expectRestored(third, 'third')
+    await expectSound(repository)
+  })
+
   it('works on a disk with no space left but the reserve', async (t) => {
     const disk = newTmpfs(t)
     if (!disk) return
@@ -126,6 +149,16 @@ describe('reclaiming space', () => {
 })
 
 describe('a deleted snapshot', () => {
+  it('is deleted also where it cannot be told how much that frees', async () => {
+    const { repository } = await prepare()
+    const selection = { wanted: ['second'] }
+    const { snapshots, reclaimableBytes } = await deleteSnapshots(
+      { ...repository.access, openStorage: openWithoutPacks },
+      { selection },
+    )
+    assert.deepEqual([snapshots.map(({ name }) => name), reclaimableBytes], [['second'], undefined])
+  })
+
   it('frees nothing, can be brought back, and is gone after a compaction', async () => {
     const { repository, second } = await prepare()
     const { location } = repository
@@ -157,4 +190,11 @@ describe('a deleted snapshot', () => {
 
 function newTmpfs(t: TestContext): string | undefined {
   return newFileSystem(t, 'tmpfs', { mount: ['size=64m'] })?.directory
+}
+
+/** A store that gives no packs. */
+async function openWithoutPacks(location: string): Promise<Storage> {
+  return interrupted(await LocalStorage.open(location), async (operation) => {
+    if (operation.startsWith('get packs')) throw new CairnError('STORAGE_UNAVAILABLE', 'Cannot read: it is away')
+  })
 }

@@ -59,6 +59,11 @@ async function run(context: CommandContext, values: string[], options: CompactCo
     progress.end()
   }
   const { json, quiet } = output.settings
+  if (result.lostChunks > 0 && !json) {
+    output.warning(
+      `snapshots refer to chunks that are in no pack (${plural(result.lostChunks, 'time')}); packs of runs that never committed are kept, since they may be there. 'cairn check --repair' looks`,
+    )
+  }
   if (json) output.json(summaryJson(result, options))
   else if (!quiet) for (const line of summaryLines(result, options)) output.line(line)
 }
@@ -76,6 +81,7 @@ function parsePercent(value: string): number {
 }
 
 const UNITS = { snapshots: 'snapshots', moving: 'bytes', deleting: 'packs', waiting: 'runs' } as const
+const PHASES = { snapshots: 'snapshots', bytes: 'moving', packs: 'deleting', runs: 'waiting' } as const
 
 function toCounters({ phase, done, total }: CompactProgress): ProgressCounters {
   const isBytes = phase === 'moving'
@@ -85,12 +91,12 @@ function toCounters({ phase, done, total }: CompactProgress): ProgressCounters {
     bytesDone: isBytes ? done : 0,
     bytesTotal: undefined,
     issues: 0,
-    currentPath: PHASES[phase],
+    currentPath: TEXTS[phase],
     unit: UNITS[phase],
   }
 }
 
-const PHASES = {
+const TEXTS = {
   snapshots: 'looking what snapshots need',
   moving: 'moving what is needed',
   deleting: 'deleting',
@@ -100,11 +106,11 @@ const PHASES = {
 function statusJson(meter: ProgressMeter): object {
   const { filesDone = 0, bytesDone = 0, unit = 'snapshots' } = meter.counters ?? {}
   const { total_files: _, files_done: __, ...fields } = statusFields(meter)
-  return { ...fields, phase: unit, [`${unit}_done`]: unit === 'bytes' ? bytesDone : filesDone }
+  return { ...fields, phase: PHASES[unit], [`${unit}_done`]: unit === 'bytes' ? bytesDone : filesDone }
 }
 
 function summaryLines(result: CompactedRepository, { dryRun }: CompactCommandOptions): string[] {
-  const { unusedPacks, fragmentedPacks, orphanPacks, reclaimableBytes, deletedPacks, waitingFor, durationMs } = result
+  const { unusedPacks, fragmentedPacks, orphanPacks, reclaimableBytes, waitingFor } = result
   const packs = unusedPacks + orphanPacks
   const what = [
     ...(packs > 0 ? [`${plural(packs, 'pack')} of which nothing is needed`] : []),
@@ -112,15 +118,20 @@ function summaryLines(result: CompactedRepository, { dryRun }: CompactCommandOpt
   ].join(', ')
   if (dryRun)
     return [what === '' ? 'There is nothing to free.' : `Would free ${formatBytes(reclaimableBytes)}: ${what}.`]
-  const waiting = `${plural(waitingFor, 'backup is', 'backups are')} in progress that may need what is to be deleted`
+  const lines = result.deletedPacks > 0 ? [freedText(result)] : []
   if (waitingFor > 0) {
-    const lines = what === '' ? [] : [`Will free ${formatBytes(reclaimableBytes)}: ${what}.`]
-    return [...lines, `Not yet: ${waiting}; run 'cairn compact' again when it has ended, or with --wait.`]
+    const waiting = plural(waitingFor, 'backup is', 'backups are')
+    lines.push(
+      `${waiting} in progress that may need what is to be deleted: run 'cairn compact' again afterwards, or with --wait.`,
+    )
   }
-  if (deletedPacks === 0) return ['There is nothing to free.']
-  return [
-    `Freed ${formatBytes(reclaimableBytes)} in ${formatDuration(durationMs)}: deleted ${plural(deletedPacks, 'pack')}${fragmentedPacks > 0 ? `, of which ${fragmentedPacks} were rewritten` : ''}.`,
-  ]
+  return lines.length > 0 ? lines : ['There is nothing to free.']
+}
+
+function freedText({ deletedPacks, deletedBytes, storedBytes, durationMs }: CompactedRepository): string {
+  const moved = storedBytes > 0 ? `, stored ${formatBytes(storedBytes)} for what of them is needed` : ''
+  const freed = formatBytes(Math.max(0, deletedBytes - storedBytes))
+  return `Freed ${freed} in ${formatDuration(durationMs)}: deleted ${plural(deletedPacks, 'pack')}${moved}.`
 }
 
 function summaryJson(result: CompactedRepository, { dryRun }: CompactCommandOptions): object {
@@ -135,6 +146,8 @@ function summaryJson(result: CompactedRepository, { dryRun }: CompactCommandOpti
     packs_orphaned: result.orphanPacks,
     reclaimable_bytes: result.reclaimableBytes,
     packs_deleted: result.deletedPacks,
+    bytes_deleted: result.deletedBytes,
+    chunks_lost: result.lostChunks,
     bytes_stored: result.storedBytes,
     snapshots_removed: result.removedSnapshots,
     waiting_for: result.waitingFor,

@@ -1,52 +1,34 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { CairnError } from '../base/errors.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
 import type { SessionId } from '../base/ids.ts'
-import { testBytes } from '../chunker/testing.ts'
 import { encodeIndex } from '../repository/index/index-object.ts'
 import { commitKey, forgottenKey, readIndex, segmentsOf } from '../repository/low-level.ts'
-import type { Repository } from '../repository/repository.ts'
-import { type TestRepository, ZSTD, keysOf, newTestRepository, reopen, saveChunks } from '../repository/testing.ts'
+import { type TestRepository, keysOf, newTestRepository, reopen, saveChunks } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
-import { type CompactOptions, type CompactProgress, type CompactResult, compact } from './compact.ts'
+import { type CompactOptions, type CompactProgress } from './compact.ts'
 import { markUsed } from './compact/usage.ts'
-import { checked, objectsOf, openSnapshot } from './testing.ts'
-
-/** Texts that compress badly, so that sizes tell something. */
-const text = (name: string): string =>
-  testBytes(name, 4000)
-    .toString('latin1')
-    .replaceAll(/[^ -~]/g, 'x') + name
-
-type Files = Readonly<Record<string, string>>
-
-async function commit(made: TestRepository, name: string, files: Files): Promise<SessionId> {
-  const { session, commit } = await openSnapshot(await reopen(made), name, files)
-  await commit()
-  return session.id
-}
-
-async function run(repository: Repository, options: Partial<CompactOptions> = {}): Promise<CompactResult> {
-  return compact({
-    repository,
-    dryRun: false,
-    threshold: 0.1,
-    maxRepackBytes: Number.POSITIVE_INFINITY,
-    compression: ZSTD,
-    wait: false,
-    ...options,
-  })
-}
+import {
+  checked,
+  commitFiles,
+  compacted,
+  copyOf,
+  endSessions,
+  longText,
+  objectsOf,
+  openSnapshot,
+  repaired,
+} from './testing.ts'
 
 /** A repository with three snapshots, of which the second is deleted: it shares content with the others. */
 async function prepare(): Promise<TestRepository> {
   const made = await newTestRepository({ encryption: 'none' })
-  await commit(made, 'first', { a: text('a'), b: text('b') })
-  const second = await commit(made, 'second', { a: text('a'), c: text('c'), d: text('d') })
-  await commit(made, 'third', { a: text('a'), c: text('c'), e: text('e') })
+  await commitFiles(made, 'first', { a: longText('a'), b: longText('b') })
+  const second = await commitFiles(made, 'second', { a: longText('a'), c: longText('c'), d: longText('d') })
+  await commitFiles(made, 'third', { a: longText('a'), c: longText('c'), e: longText('e') })
   await (await reopen(made)).forget(second)
   return made
 }
@@ -59,13 +41,11 @@ async function expectSound(made: TestRepository, names: readonly string[]): Prom
   assert.deepEqual((await loadSnapshots(repository)).map(({ name }) => name).sort(), names)
 }
 
-const copyOf = (made: TestRepository): TestRepository => ({ ...made, storage: (made.storage as MemoryStorage).clone() })
-
 describe('compact()', () => {
   it('frees what only deleted snapshots had, and nothing else', async () => {
     const made = await prepare()
     const before = await keysOf(made.storage, 'packs/')
-    const result = await run(await reopen(made))
+    const result = await compacted(await reopen(made))
     assert.deepEqual([result.unusedPacks, result.fragmentedPacks, result.waitingFor], [1, 1, 0]) // its trees; c stays, d goes
     assert.equal(result.deletedPacks, 2)
     assert.equal(result.removedSnapshots, 1)
@@ -74,7 +54,7 @@ describe('compact()', () => {
     await expectSound(made, ['first', 'third'])
     for (const prefix of ['condemned/', 'waiting/', 'forgotten/', 'sessions/'])
       assert.deepEqual(await keysOf(made.storage, prefix), [])
-    const again = await run(await reopen(made))
+    const again = await compacted(await reopen(made))
     assert.deepEqual([again.deletedPacks, again.reclaimableBytes, again.storedBytes], [0, 0, 0])
     await expectSound(made, ['first', 'third'])
   })
@@ -82,16 +62,29 @@ describe('compact()', () => {
   it('writes nothing in a dry run, and tells what a real one does', async () => {
     const made = await prepare()
     const before = await keysOf(made.storage)
-    const told = await run(await reopen(made), { dryRun: true })
+    const told = await compacted(await reopen(made), { dryRun: true })
     assert.deepEqual(await keysOf(made.storage), before)
-    const done = await run(await reopen(made))
-    assert.deepEqual(told, { ...done, deletedPacks: 0, storedBytes: 0, removedSnapshots: 0 })
+    const done = await compacted(await reopen(made))
+    assert.deepEqual(told, { ...done, deletedPacks: 0, deletedBytes: 0, storedBytes: 0, removedSnapshots: 0 })
+  })
+
+  it('frees what takes no space where there is none to move anything to', async () => {
+    const made = await prepare()
+    const full = new FaultyStorage(made.storage) as FaultyStorage & { freeBytes: () => Promise<number> }
+    full.freeBytes = async () => 100
+    const { fragmentedPacks, deletedPacks } = await compacted(await reopen(made, full))
+    assert.deepEqual([fragmentedPacks, deletedPacks], [1, 1])
+    assert.equal(full.count({ kind: 'put', prefix: 'packs/' }), 0)
+    assert.deepEqual(await keysOf(made.storage, 'condemned/'), [])
+    await expectSound(made, ['first', 'third'])
+    assert.equal((await compacted(await reopen(made))).deletedPacks, 1)
+    await expectSound(made, ['first', 'third'])
   })
 
   it('rewrites packs of which enough is unused, and no more than it may', async () => {
     const made = await prepare()
     const packsOf = async (options: Partial<CompactOptions>): Promise<number> =>
-      (await run(await reopen(copyOf(made)), { ...options, dryRun: true })).fragmentedPacks
+      (await compacted(await reopen(copyOf(made)), { ...options, dryRun: true })).fragmentedPacks
     assert.equal(await packsOf({ threshold: 0.4 }), 1)
     assert.equal(await packsOf({ threshold: 0.6 }), 0)
     assert.equal(await packsOf({ maxRepackBytes: 100 }), 0)
@@ -103,34 +96,34 @@ describe('compact()', () => {
     const repository = await reopen(made)
     await repository.loadIndex()
     for (const { id } of await loadSnapshots(repository)) await repository.forget(id)
-    await run(await reopen(made))
-    await run(await reopen(made)) // takes its own record along
+    await compacted(await reopen(made))
+    await compacted(await reopen(made)) // takes its own record along
     assert.deepEqual(await keysOf(made.storage, 'packs/'), [])
     assert.deepEqual(await keysOf(made.storage, 'index/'), [])
-    await run((await newTestRepository()).repository)
+    await compacted((await newTestRepository()).repository)
   })
 
   it('merges index objects once there are many small ones', async () => {
     const made = await newTestRepository({ encryption: 'none' })
-    for (let i = 0; i < 20; i++) await commit(made, `snapshot ${i}`, { a: `${i}` })
+    for (let i = 0; i < 20; i++) await commitFiles(made, `snapshot ${i}`, { a: `${i}` })
     assert.equal((await keysOf(made.storage, 'index/')).length, 20)
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     assert.equal((await keysOf(made.storage, 'index/')).length, 1)
     assert.equal((await checked(await reopen(made), { readData: true })).snapshots, 20)
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     assert.equal((await keysOf(made.storage, 'index/')).length, 1)
   })
 
   it('frees packs of runs that ended without a commit', async () => {
     const made = await prepare()
     const session = await WriteSession.open(await reopen(made))
-    await saveChunks(made.repository, session, [Buffer.from(text('orphan'))]).catch(() => undefined)
+    await saveChunks(made.repository, session, [Buffer.from(longText('orphan'))]).catch(() => undefined)
     const repository = await reopen(made)
     const other = await WriteSession.open(repository)
-    await saveChunks(repository, other, [Buffer.from(text('orphan'))])
+    await saveChunks(repository, other, [Buffer.from(longText('orphan'))])
     await other.abandon()
     await session.abandon()
-    const result = await run(await reopen(made))
+    const result = await compacted(await reopen(made))
     assert.equal(result.orphanPacks, 1)
     for (const key of await keysOf(made.storage, 'index/'))
       assert.ok(!key.includes(other.id) && !key.includes(session.id), key)
@@ -141,17 +134,17 @@ describe('compact()', () => {
 describe('compact() beside other runs', () => {
   it('waits for those that may rely on what it deletes, and later goes on', async () => {
     const made = await prepare()
-    const { commit: end } = await openSnapshot(await reopen(made), 'during', { d: text('d') }) // relies on what is to go
-    const first = await run(await reopen(made))
+    const { commit: end } = await openSnapshot(await reopen(made), 'during', { d: longText('d') }) // relies on what is to go
+    const first = await compacted(await reopen(made))
     assert.deepEqual([first.waitingFor, first.deletedPacks], [1, 0])
     assert.equal((await keysOf(made.storage, 'condemned/')).length, 1)
     const [waiting = ''] = await keysOf(made.storage, 'waiting/')
     await made.storage.put(waiting, Buffer.from('a list that is damaged is made anew'))
-    const second = await run(await reopen(made))
+    const second = await compacted(await reopen(made))
     assert.deepEqual([second.waitingFor, second.deletedPacks], [1, 0])
     assert.equal((await keysOf(made.storage, 'condemned/')).length, 1, 'more was condemned, though runs are waited for')
     await end()
-    const third = await run(await reopen(made))
+    const third = await compacted(await reopen(made))
     assert.equal(third.waitingFor, 0)
     assert.ok(third.deletedPacks > 0)
     await expectSound(made, ['during', 'first', 'third'])
@@ -159,22 +152,22 @@ describe('compact() beside other runs', () => {
 
   it('can be interrupted while it waits', async () => {
     const made = await prepare()
-    const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
+    const { session } = await openSnapshot(await reopen(made), 'during', { d: longText('d') })
     const interrupt = new AbortController()
     const onProgress = ({ phase }: CompactProgress): void => {
       if (phase === 'waiting') setImmediate(() => interrupt.abort())
     }
-    const waiting = run(await reopen(made), { wait: true, signal: interrupt.signal, onProgress })
+    const waiting = compacted(await reopen(made), { wait: true, signal: interrupt.signal, onProgress })
     await assert.rejects(waiting, { code: 'CANCELLED' })
     await session.abandon()
   })
 
   it('does not wait for a run that ended without a commit, which then never can', async () => {
     const made = await prepare()
-    const { session } = await openSnapshot(await reopen(made), 'during', { d: text('d') })
-    assert.equal((await run(await reopen(made))).waitingFor, 1)
+    const { session } = await openSnapshot(await reopen(made), 'during', { d: longText('d') })
+    assert.equal((await compacted(await reopen(made))).waitingFor, 1)
     await session.abandon()
-    const { waitingFor, deletedPacks } = await run(await reopen(made))
+    const { waitingFor, deletedPacks } = await compacted(await reopen(made))
     assert.equal(waitingFor, 0)
     assert.ok(deletedPacks > 0)
     assert.equal((await made.storage.get(commitKey(session.id))).length, 0)
@@ -183,10 +176,10 @@ describe('compact() beside other runs', () => {
 
   it('keeps what tells that a run was taken for dead', async () => {
     const made = await prepare()
-    const { session, commit: end } = await openSnapshot(await reopen(made), 'sleeper', { d: text('d') })
+    const { session, commit: end } = await openSnapshot(await reopen(made), 'sleeper', { d: longText('d') })
     await made.storage.putIfAbsent(commitKey(session.id), Buffer.alloc(0))
-    await run(await reopen(made))
-    await run(await reopen(made))
+    await compacted(await reopen(made))
+    await compacted(await reopen(made))
     assert.equal((await made.storage.get(commitKey(session.id))).length, 0)
     await assert.rejects(end(), { code: 'SESSION_FENCED' })
     await expectSound(made, ['first', 'third'])
@@ -195,7 +188,7 @@ describe('compact() beside other runs', () => {
   it('removes a list of runs that was put when its reclamation was over', async () => {
     const made = await prepare()
     await made.storage.put(`waiting/${'ab'.repeat(16)}`, Buffer.from('late'))
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     assert.deepEqual(await keysOf(made.storage, 'waiting/'), [])
   })
 
@@ -204,11 +197,11 @@ describe('compact() beside other runs', () => {
     const [forgotten = ''] = await keysOf(made.storage, 'forgotten/')
     const id = forgotten.slice('forgotten/'.length) as SessionId
     await made.storage.put(`sessions/${id}`, Buffer.from('it died before it could close'))
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     assert.ok((await keysOf(made.storage)).includes(commitKey(id)))
     assert.ok((await keysOf(made.storage)).includes(forgottenKey(id)))
     await made.storage.delete(`sessions/${id}`)
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     assert.deepEqual(await keysOf(made.storage, 'forgotten/'), [])
   })
 })
@@ -226,12 +219,12 @@ describe('compact() of a damaged repository', () => {
         await copy.storage.put(key, bytes)
       }
       const before = await keysOf(copy.storage)
-      await assert.rejects(run(await reopen(copy)), { code: 'DATA_CORRUPT' }, prefix)
+      await assert.rejects(compacted(await reopen(copy)), { code: 'DATA_CORRUPT' }, prefix)
       assert.deepEqual(await keysOf(copy.storage), before)
     }
   })
 
-  it('deletes nothing when what it has to move is damaged', async () => {
+  it('deletes nothing that is needed when what it has to move is damaged', async () => {
     const made = await prepare()
     const reading = await readIndex(made.storage, made.repository.keys)
     const second = (await keysOf(made.storage, 'forgotten/'))[0]?.slice('forgotten/'.length)
@@ -246,32 +239,62 @@ describe('compact() of a damaged repository', () => {
       await made.storage.put(key, bytes)
     }
     const before = await keysOf(made.storage, 'packs/')
-    await assert.rejects(run(await reopen(made)), { code: 'DATA_CORRUPT' })
-    assert.deepEqual(await keysOf(made.storage, 'packs/'), before)
+    const damage = objectsOf(await checked(await reopen(made), { readData: true }))
+    assert.ok(damage.size > 1)
+    for (let again = 0; again < 2; again++) {
+      await assert.rejects(compacted(await reopen(made)), {
+        code: 'DATA_CORRUPT',
+        message: /nothing that is needed was/,
+      })
+      // What nobody needs had gone before: the tree of the deleted snapshot.
+      assert.equal((await keysOf(made.storage, 'packs/')).length, before.length - 1)
+      assert.deepEqual(objectsOf(await checked(await reopen(made), { readData: true })), damage)
+    }
     // A backup that sees the content again stores it anew, and then it can go on.
-    await commit(made, 'healing', { c: text('c') })
-    assert.ok((await run(await reopen(made))).deletedPacks > 0)
+    await commitFiles(made, 'healing', { c: longText('c') })
+    assert.ok((await compacted(await reopen(made))).deletedPacks > 0)
     await expectSound(made, ['first', 'healing', 'third'])
   })
 
-  it('goes on when content is lost that nobody can move', async () => {
+  it('refuses while a pack is missing that snapshots need, and works when that is repaired', async () => {
     const made = await prepare()
     const before = new Set(await keysOf(made.storage, 'packs/'))
-    await commit(made, 'lost', { z: text('z') })
+    await commitFiles(made, 'lost', { a: longText('a'), z: longText('z') })
     for (const key of await keysOf(made.storage, 'packs/')) {
       const isData = (await made.storage.get(key))[6] === 1
       if (isData && !before.has(key)) await made.storage.delete(key)
     }
-    const damage = objectsOf(await checked(await reopen(made), { readData: true }))
-    assert.equal(damage.size, 2) // the pack and its snapshot
-    assert.ok((await run(await reopen(made))).deletedPacks > 0)
-    assert.deepEqual(objectsOf(await checked(await reopen(made), { readData: true })), damage)
+    const left = await keysOf(made.storage, 'packs/')
+    await assert.rejects(compacted(await reopen(made)), { code: 'DATA_CORRUPT', message: /is missing; .* --repair/ })
+    assert.deepEqual(await keysOf(made.storage, 'packs/'), left)
+    assert.deepEqual((await repaired(await reopen(made))).lost, ['lost:z:file'])
+    assert.ok((await compacted(await reopen(made))).deletedPacks > 0)
+    await expectSound(made, ['first', 'lost', 'third'])
+  })
+
+  it('keeps the copy of a chunk that is there, when another is lost', async () => {
+    const made = await newTestRepository({ encryption: 'none' })
+    // Two runs at once store the same.
+    const runs = []
+    for (const name of ['one', 'two']) runs.push(await openSnapshot(await reopen(made), name, { a: longText('a') }))
+    for (const { commit } of runs) await commit()
+    const packs = await keysOf(made.storage, 'packs/')
+    for (const lost of packs) {
+      const copy = copyOf(made)
+      await copy.storage.delete(lost)
+      await compacted(await reopen(copy)).catch((error: unknown) => assert.ok(isCairnError(error, 'DATA_CORRUPT')))
+      const left = await keysOf(copy.storage, 'packs/')
+      assert.ok(left.length >= packs.length - 2, 'copies of one pack at most may go')
+      await repaired(await reopen(copy))
+      await compacted(await reopen(copy))
+      await expectSound(copy, ['one', 'two'])
+    }
   })
 
   it('leaves packs alone that no index names while something is missing that a snapshot needs', async () => {
     const made = await prepare()
     const indexed = new Set(await keysOf(made.storage, 'index/'))
-    const id = await commit(made, 'lost', { z: text('z') })
+    const id = await commitFiles(made, 'lost', { z: longText('z') })
     const key = (await keysOf(made.storage, 'index/')).find((name) => !indexed.has(name)) ?? ''
     const reading = await readIndex(made.storage, made.repository.keys)
     const packs = Array.from(reading.objects()).find((object) => object.session === id)?.packs ?? []
@@ -281,16 +304,16 @@ describe('compact() of a damaged repository', () => {
     await made.storage.put(rest.key, rest.object)
     const lost = await made.storage.get(key)
     await made.storage.delete(key)
-    assert.ok((await run(await reopen(made))).deletedPacks > 0)
+    assert.ok((await compacted(await reopen(made))).deletedPacks > 0)
     await made.storage.put(key, lost)
     await expectSound(made, ['first', 'lost', 'third'])
   })
 
   it('loses nothing of a snapshot that shares trees with a damaged one which is deleted meanwhile', async () => {
     const made = await newTestRepository({ encryption: 'none' })
-    const files = { a: text('a'), b: text('b') }
-    for (const name of ['one', 'two']) await commit(made, name, files)
-    await commit(made, 'other', { c: text('c') })
+    const files = { a: longText('a'), b: longText('b') }
+    for (const name of ['one', 'two']) await commitFiles(made, name, files)
+    await commitFiles(made, 'other', { c: longText('c') })
     const repository = await reopen(made)
     await repository.loadIndex()
     const snapshots = new Map((await loadSnapshots(repository)).map((snapshot) => [snapshot.name, snapshot]))
@@ -324,10 +347,15 @@ describe('compact() of a damaged repository', () => {
       times: Infinity,
       error: new CairnError('STORAGE_DENIED', 'Cannot delete: not allowed'),
     })
-    await assert.rejects(run(await reopen(made, faulty)), { code: 'STORAGE_DENIED' })
-    await commit(made, 'after', { d: text('d') })
+    const before = await keysOf(made.storage)
+    await assert.rejects(compacted(await reopen(made, faulty)), { code: 'STORAGE_DENIED' })
+    assert.deepEqual(
+      (await keysOf(made.storage)).filter((key) => !key.startsWith('probe/')),
+      before,
+    )
+    await commitFiles(made, 'after', { d: longText('d') })
     await expectSound(made, ['after', 'first', 'third'])
-    await run(await reopen(made))
+    await compacted(await reopen(made))
     await expectSound(made, ['after', 'first', 'third'])
     assert.deepEqual(await keysOf(made.storage, 'condemned/'), [])
   })
@@ -338,7 +366,7 @@ describe('a compaction that is interrupted', () => {
     it(`loses nothing when it crashes ${point} any operation, and the next one comes to its end`, async () => {
       const made = await prepare()
       const faulty = new FaultyStorage((made.storage as MemoryStorage).clone())
-      await run(await reopen(made, faulty))
+      await compacted(await reopen(made, faulty))
       const operations = faulty.countMutations()
       assert.ok(operations > 12, String(operations))
       for (let nth = 1; nth <= operations; nth++) {
@@ -346,12 +374,12 @@ describe('a compaction that is interrupted', () => {
         const crashing = new FaultyStorage(copy.storage)
         const repository = await reopen(made, crashing)
         crashing.crashAt(nth, point)
-        await run(repository).catch(() => undefined)
+        await compacted(repository).catch(() => undefined)
         await expectSound(copy, ['first', 'third'])
-        await commit(copy, 'next', { d: text('d'), f: 'f' })
+        await commitFiles(copy, 'next', { d: longText('d'), f: 'f' })
         await expectSound(copy, ['first', 'next', 'third'])
         await endSessions(copy)
-        const { waitingFor } = await run(await reopen(copy))
+        const { waitingFor } = await compacted(await reopen(copy))
         assert.equal(waitingFor, 0)
         await expectSound(copy, ['first', 'next', 'third'])
         assert.deepEqual(await keysOf(copy.storage, 'condemned/'), [], `crashed ${point} operation ${nth}`)
@@ -360,11 +388,3 @@ describe('a compaction that is interrupted', () => {
     })
   }
 })
-
-/** Sessions of this process look alive; a crash would have ended them. */
-async function endSessions({ storage }: TestRepository): Promise<void> {
-  for (const key of await keysOf(storage, 'sessions/')) {
-    await storage.putIfAbsent(key.replace('sessions/', 'commits/'), Buffer.alloc(0))
-    await storage.delete(key)
-  }
-}

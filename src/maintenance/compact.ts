@@ -1,15 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
+import type { PackId } from '../base/ids.ts'
 import type { Compression } from '../repository/chunk-writer.ts'
-import { putCondemned, readCondemned } from '../repository/low-level.ts'
+import { putCondemned, readCondemned, storeTime } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import { removeDeadIndexObjects } from './compact/dead-index.ts'
 import { deleteReclaimed, finishInterrupted, removeRecords } from './compact/finish.ts'
-import { type CompactPlan, planCompact, reclaimableBytesOf } from './compact/plan.ts'
+import type { PackUse } from './compact/pack-use.ts'
+import { type CompactPlan, movedBytes, planCompact, reclaimableBytesOf } from './compact/plan.ts'
 import { type ReclaimOptions, reclaim } from './compact/reclaim.ts'
 import type { MarkedSnapshots } from './compact/usage.ts'
-import { openRuns } from './compact/waiting.ts'
+import { openRuns, waitForRuns } from './compact/waiting.ts'
 
 export { planCompact, reclaimableBytesOf }
 
@@ -52,26 +53,32 @@ export interface CompactResult {
   readonly reclaimableBytes: number
   /** Packs deleted by this run, those of earlier ones that were interrupted too. */
   readonly deletedPacks: number
+  /** Bytes they had on the store. */
+  readonly deletedBytes: number
   /** Bytes stored for what was moved. */
   readonly storedBytes: number
+  /** References of snapshots to chunks that are in no pack; then no pack of a run that never committed is deleted: it may be there. */
+  readonly lostChunks: number
   /** Deleted snapshots that are gone for good. */
   readonly removedSnapshots: number
   /** Runs that have to end before the packs chosen can be deleted; a later compaction goes on. */
   readonly waitingFor: number
 }
 
-/** How often it is looked whether runs have ended. */
-const POLL_MS = 2000
+/** Of the free space, what moving may take: index objects and what other runs store need some too. */
+const MOVABLE_SHARE = 0.8
 
 /**
  * Gives back the space of chunks that no snapshot refers to: docs/concurrency.md, "Reclaiming space". Other runs go on meanwhile,
  * other compactions too. May be interrupted at any moment, and any later one goes on where it was.
  *
  * @throws {CairnError} `DATA_CORRUPT` when it cannot be told what snapshots need, or what they need cannot be read: nothing is
- *   deleted then; `SESSION_FENCED`; what the store throws
+ *   deleted then; `STORAGE_DENIED` where nothing may be deleted; `SESSION_FENCED`; what the store throws
  */
 export async function compact(options: CompactOptions): Promise<CompactResult> {
   const { repository, dryRun, signal } = options
+  // Where nothing may be deleted, nothing shall be moved.
+  if (!dryRun) await storeTime(repository.storage, { signal })
   const before = dryRun ? NOTHING : await retire(options)
   // As long as runs are waited for, condemning more would only make it longer.
   if (before.waitingFor > 0) return { ...NO_PLAN, ...before }
@@ -80,56 +87,75 @@ export async function compact(options: CompactOptions): Promise<CompactResult> {
     onSnapshot: (done, total) => options.onProgress?.({ phase: 'snapshots', done, total }),
   })
   if (dryRun) return { ...describe(plan), ...before }
-  const chosen = [...plan.unused, ...plan.repack, ...plan.orphans].map(({ id }) => id)
-  if (chosen.length > 0) await putCondemned(repository.storage, repository.keys, chosen, { signal })
-  const after = await retire(options, plan.marked)
-  const tidied = after.waitingFor > 0 || chosen.length > 0 ? NOTHING : await tidy(options, plan.marked)
+  // First what takes no space to free: it may be needed for moving.
+  let done = add(before, await condemn(options, plan, [...plan.unused, ...plan.orphans]))
+  if (done.waitingFor === 0) done = add(done, await condemn(options, plan, await movable(repository, plan, { signal })))
+  if (done.deletedPacks === before.deletedPacks && done.waitingFor === 0)
+    done = add(done, await tidy(options, plan.marked))
   await removeDeadIndexObjects(repository, { signal })
-  return {
-    ...describe(plan),
-    deletedPacks: before.deletedPacks + after.deletedPacks,
-    storedBytes: before.storedBytes + after.storedBytes + tidied.storedBytes,
-    removedSnapshots: await removeRecords(repository, { signal }),
-    waitingFor: after.waitingFor,
-  }
+  return { ...describe(plan), ...done, removedSnapshots: await removeRecords(repository, { signal }) }
 }
 
-type Done = Pick<CompactResult, 'deletedPacks' | 'storedBytes' | 'waitingFor'>
+type Done = Pick<CompactResult, 'deletedPacks' | 'deletedBytes' | 'storedBytes' | 'waitingFor'>
 
 const NOTHING: Done & { readonly removedSnapshots: number } = {
   deletedPacks: 0,
+  deletedBytes: 0,
   storedBytes: 0,
   waitingFor: 0,
   removedSnapshots: 0,
 }
 
+function add(a: Done, b: Done): typeof NOTHING {
+  return {
+    deletedPacks: a.deletedPacks + b.deletedPacks,
+    deletedBytes: a.deletedBytes + b.deletedBytes,
+    storedBytes: a.storedBytes + b.storedBytes,
+    waitingFor: b.waitingFor,
+    removedSnapshots: 0,
+  }
+}
+
+/** Condemns packs, and brings that to its end unless runs have to be waited for. */
+async function condemn(options: CompactOptions, plan: CompactPlan, packs: readonly { id: PackId }[]): Promise<Done> {
+  if (packs.length === 0) return NOTHING
+  const { repository, signal } = options
+  const ids = packs.map(({ id }) => id)
+  await putCondemned(repository.storage, repository.keys, ids, { signal })
+  return retire(options, plan.marked)
+}
+
+/** Those of the packs to be rewritten for which there is space: a reclamation that runs out of it frees nothing. */
+async function movable({ storage }: Repository, { repack }: CompactPlan, options: AbortOptions): Promise<PackUse[]> {
+  const freeBytes = await storage.freeBytes?.(options)
+  let leftBytes = freeBytes === undefined ? Number.POSITIVE_INFINITY : freeBytes * MOVABLE_SHARE
+  return repack.filter((pack) => {
+    const fits = movedBytes(pack) <= leftBytes
+    if (fits) leftBytes -= movedBytes(pack)
+    return fits
+  })
+}
+
 /** Brings every reclamation to its end that has been begun, unless runs are open that it has to wait for. */
 async function retire(options: CompactOptions, marked?: MarkedSnapshots): Promise<typeof NOTHING> {
   const { repository, signal } = options
-  const { storage, keys } = repository
   const onDeleted = (packs: number): void => options.onProgress?.({ phase: 'deleting', done: packs, total: undefined })
+  const onWaiting = (runs: number): void => options.onProgress?.({ phase: 'waiting', done: runs, total: undefined })
   let done = NOTHING
   for (;;) {
+    const begun = await readCondemned(repository.storage, repository.keys, { signal })
+    if (begun.size === 0) return done
     await repository.loadIndexToWrite({ signal })
-    const deletedPacks = await finishInterrupted(repository, repository.index.reclamations, { signal, onDeleted })
-    done = { ...done, deletedPacks: done.deletedPacks + deletedPacks }
-    const condemned = await readCondemned(storage, keys, { signal })
-    if (condemned.size === 0) return done
+    done = add(done, { ...NOTHING, ...(await finishInterrupted(repository, begun, { signal, onDeleted })) })
+    if (options.wait) await waitForRuns(repository, { signal, onWaiting })
+    const condemned = await readCondemned(repository.storage, repository.keys, { signal })
     const open = await openRuns(repository, condemned, { signal })
-    if (open.size > 0) {
-      if (!options.wait) return { ...done, waitingFor: open.size }
-      options.onProgress?.({ phase: 'waiting', done: open.size, total: undefined })
-      await sleep(POLL_MS, undefined, { signal }).catch(() => throwIfAborted(signal))
-      continue
-    }
+    if (open.size > 0 && !options.wait) return { ...done, waitingFor: open.size }
+    if (open.size > 0 || condemned.size === 0) continue
     const reclaimed = await reclaim(repository, condemned, reclaimOptions(options, marked))
     if (!reclaimed) continue // others have begun a reclamation meanwhile, or ended one
     const deleted = await deleteReclaimed(repository, reclaimed, condemned, { signal, onDeleted })
-    done = {
-      ...done,
-      deletedPacks: done.deletedPacks + deleted,
-      storedBytes: done.storedBytes + reclaimed.storedBytes,
-    }
+    done = add(done, { ...NOTHING, ...deleted, storedBytes: reclaimed.storedBytes })
   }
 }
 
@@ -158,6 +184,7 @@ const NO_PLAN = {
   fragmentedPacks: 0,
   orphanPacks: 0,
   reclaimableBytes: 0,
+  lostChunks: 0,
 }
 
 function describe(plan: CompactPlan): typeof NO_PLAN {
@@ -170,5 +197,6 @@ function describe(plan: CompactPlan): typeof NO_PLAN {
     fragmentedPacks: repack.length,
     orphanPacks: orphans.length,
     reclaimableBytes: reclaimableBytesOf(plan),
+    lostChunks: plan.marked.usage.lost,
   }
 }

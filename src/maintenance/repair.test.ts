@@ -2,76 +2,37 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { CairnError } from '../base/errors.ts'
 import { type PackId, type SessionId, asPackId } from '../base/ids.ts'
-import { testBytes } from '../chunker/testing.ts'
 import { packKindOf, putCondemned, readCondemned } from '../repository/low-level.ts'
-import type { Repository } from '../repository/repository.ts'
 import { type TestRepository, ZSTD, keysOf, newTestRepository, reopen } from '../repository/testing.ts'
 import { loadSnapshots } from '../snapshot/catalog.ts'
 import { readContent } from '../snapshot/content.ts'
 import { readTree } from '../snapshot/tree-reader.ts'
-import type { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
-import { type CompactResult, compact } from './compact.ts'
 import { reclaim, reclaimRecordOf } from './compact/reclaim.ts'
-import { type RepairOptions, type RepairResult, repair } from './repair.ts'
-import { type Checked, checked, loadRepoV1, openSnapshot } from './testing.ts'
+import {
+  checked,
+  type Checked,
+  commitFiles,
+  compacted,
+  copyOf,
+  endSessions,
+  type Files,
+  loadRepoV1,
+  longText,
+  openSnapshot,
+  repaired,
+} from './testing.ts'
 
-/** Texts that compress badly, and that are chunks of their own. */
-const text = (name: string): string =>
-  testBytes(name, 3000)
-    .toString('latin1')
-    .replaceAll(/[^ -~]/g, 'x') + name
-
-type Files = Readonly<Record<string, string>>
-
-async function commit(made: TestRepository, name: string, files: Files): Promise<SessionId> {
-  const { session, commit } = await openSnapshot(await reopen(made), name, files)
-  await commit()
-  return session.id
-}
-
-interface Repaired extends RepairResult {
-  /** Name of the snapshot, path, kind. */
-  readonly lost: readonly string[]
-}
-
-async function repaired(repository: Repository, options: Partial<RepairOptions> = {}): Promise<Repaired> {
-  const lost: string[] = []
-  const result = await repair({
-    repository,
-    workers: 1,
-    compression: ZSTD,
-    readData: undefined,
-    observer: {
-      error: () => undefined,
-      note: () => undefined,
-      progress: () => undefined,
-      lost: (snapshot, path, kind) => void lost.push(`${snapshot.name}:${path}:${kind}`),
-      waiting: () => assert.fail('nobody is there to wait for'),
-    },
-    ...options,
-  })
-  return { ...result, lost: lost.sort() }
-}
-
-async function compacted(made: TestRepository): Promise<CompactResult> {
-  const repository = await reopen(made)
-  const maxRepackBytes = Number.POSITIVE_INFINITY
-  return compact({ repository, dryRun: false, threshold: 0.1, maxRepackBytes, compression: ZSTD, wait: false })
-}
-
-const FIRST: Files = { a: text('a'), b: text('b') }
-const SECOND: Files = { a: text('a'), c: text('c') }
+const FIRST: Files = { a: longText('a'), b: longText('b') }
+const SECOND: Files = { a: longText('a'), c: longText('c') }
 
 async function prepare(): Promise<TestRepository> {
   const made = await newTestRepository({ encryption: 'none' })
-  await commit(made, 'first', FIRST)
-  await commit(made, 'second', SECOND)
+  await commitFiles(made, 'first', FIRST)
+  await commitFiles(made, 'second', SECOND)
   return made
 }
-
-const copyOf = (made: TestRepository): TestRepository => ({ ...made, storage: (made.storage as MemoryStorage).clone() })
 
 /** What the snapshots hold, by their names; fails where anything of them cannot be read. */
 async function contentOf(made: TestRepository): Promise<Record<string, Files>> {
@@ -171,7 +132,7 @@ describe('repair() of the index', () => {
   it('never names what is condemned', async () => {
     const made = await prepare()
     const before = new Set(await keysOf(made.storage, 'packs/'))
-    const third = await commit(made, 'third', { z: text('z') })
+    const third = await commitFiles(made, 'third', { z: longText('z') })
     const repository = await reopen(made)
     await repository.forget(third)
     const packs = (await keysOf(made.storage, 'packs/')).filter((key) => !before.has(key)).map(idOfPack)
@@ -180,14 +141,14 @@ describe('repair() of the index', () => {
     const { indexedPacks, remaining } = await repaired(await reopen(made))
     assert.equal(indexedPacks, before.size)
     assert.deepEqual(remaining, [])
-    await compacted(made)
+    await compacted(await reopen(made))
     await expectDone(made)
     assert.deepEqual(await contentOf(made), { first: FIRST, second: SECOND })
   })
 
   it('writes nothing where nothing is damaged, whatever interrupted runs left', async () => {
     const made = await prepare()
-    const { session } = await openSnapshot(await reopen(made), 'third', { z: text('z') })
+    const { session } = await openSnapshot(await reopen(made), 'third', { z: longText('z') })
     await session.abandon()
     const faulty = new FaultyStorage(made.storage)
     const { remaining, found } = await repaired(await reopen(made, faulty), { readData: true })
@@ -235,9 +196,9 @@ describe('repair() of packs', () => {
       assert.equal(rest?.issues, 1)
       assert.equal(rest?.madeFrom, damaged.find(({ name }) => name === 'second')?.id)
       await expectDone(made)
-      await commit(made, 'third', { ...FIRST, ...SECOND })
+      await commitFiles(made, 'third', { ...FIRST, ...SECOND })
       await expectDone(made)
-      await compacted(made)
+      await compacted(await reopen(made))
       await expectDone(made)
       assert.deepEqual(await contentOf(made), { second: { c: SECOND['c'] }, third: { ...FIRST, ...SECOND } })
       assert.deepEqual(await keysOf(made.storage, 'condemned/'), [])
@@ -254,7 +215,7 @@ describe('repair() of packs', () => {
       assert.deepEqual([result.lost[0], after], [`${before.name}::directory`, undefined])
       assert.deepEqual(Object.keys(await contentOf(made)), [before.name === 'first' ? 'second' : 'first'])
       await expectDone(made)
-      await compacted(made)
+      await compacted(await reopen(made))
       await expectDone(made)
     })
   }
@@ -266,14 +227,14 @@ describe('repair() of packs', () => {
     const result = await repaired(await reopen(made), { readData: true })
     assert.deepEqual([result.remaining, result.lost, result.retiredPacks], [[], [], 2])
     assert.deepEqual(await contentOf(made), { first: FIRST, second: SECOND })
-    await compacted(made)
+    await compacted(await reopen(made))
     await expectDone(made)
     assert.deepEqual(await contentOf(made), { first: FIRST, second: SECOND })
   })
 
   it('keeps the name, comment, tags and pin of what is left', async () => {
     const made = await newTestRepository({ encryption: 'none' })
-    await commit(made, 'first', { a: text('a') })
+    await commitFiles(made, 'first', { a: longText('a') })
     const [pack = ''] = await packsOf(made, 'dataPack')
     const fields = { snapshot: { comment: 'weekly', tags: ['t'] } }
     const { session, commit: end } = await openSnapshot(await reopen(made), 'second', FIRST, fields)
@@ -302,7 +263,7 @@ describe('repair() of commits and condemned sets', () => {
     assert.deepEqual([result.lostSnapshots, result.remaining], [[id], []])
     const left = await contentOf(made)
     assert.equal(Object.keys(left).length, 1)
-    await compacted(made)
+    await compacted(await reopen(made))
     await expectDone(made)
     assert.deepEqual(await contentOf(made), left)
     assert.deepEqual(await keysOf(made.storage, 'forgotten/'), [])
@@ -314,10 +275,10 @@ describe('repair() of commits and condemned sets', () => {
     const packs = (await keysOf(made.storage, 'packs/')).map(idOfPack)
     const set = await putCondemned(made.storage, repository.keys, packs, {})
     await flipBit(made.storage, `condemned/${set}`)
-    await assert.rejects(commit(made, 'third', FIRST), { code: 'DATA_CORRUPT' })
+    await assert.rejects(commitFiles(made, 'third', FIRST), { code: 'DATA_CORRUPT' })
     const result = await repaired(await reopen(made))
     assert.deepEqual([result.replacedCondemned, result.remaining, result.lost], [1, [], []])
-    await commit(made, 'third', FIRST)
+    await commitFiles(made, 'third', FIRST)
     await expectDone(made)
     assert.deepEqual(await contentOf(made), { first: FIRST, second: SECOND, third: FIRST })
   })
@@ -331,16 +292,17 @@ describe('repair() of commits and condemned sets', () => {
       const copy = copyOf(made)
       const faulty = new FaultyStorage(copy.storage)
       faulty.crashAt(nth, 'before')
-      const isDone = await compacted({ ...copy, storage: faulty }).then(
+      const isDone = await compacted(await reopen(copy, faulty)).then(
         () => true,
         () => false,
       )
       if (isDone) break
       await endSessions(copy)
-      for (const key of await keysOf(copy.storage, 'condemned/')) await flipBit(copy.storage, key)
+      const damaged = await keysOf(copy.storage, 'condemned/')
+      for (const key of damaged) await flipBit(copy.storage, key)
       const { remaining, lost } = await repaired(await reopen(copy))
       assert.deepEqual([remaining, lost], [[], []])
-      if (await hasReclaimed(copy)) {
+      if (await hasReclaimed(copy, damaged)) {
         // Whoever had begun to delete may go on at any moment: nobody may adopt what he deletes.
         const { notes } = await checked(await reopen(copy))
         const orphans = notes.filter(({ object }) => object.startsWith('packs/')).map(({ object }) => idOfPack(object))
@@ -348,8 +310,8 @@ describe('repair() of commits and condemned sets', () => {
         assert.deepEqual(orphans.sort(), condemned.sort())
         stopped++
       }
-      await commit(copy, 'third', { ...FIRST, ...SECOND })
-      await compacted(copy)
+      await commitFiles(copy, 'third', { ...FIRST, ...SECOND })
+      await compacted(await reopen(copy))
       assert.deepEqual((await checkedWholly(copy)).errors, [])
       assert.deepEqual(await contentOf(copy), { second: SECOND, third: { ...FIRST, ...SECOND } })
       assert.deepEqual(await keysOf(copy.storage, 'condemned/'), [])
@@ -384,7 +346,7 @@ describe('repair() beside other runs', () => {
     assert.deepEqual([remaining, dropped.length], [[], 3])
     assert.deepEqual(lost.filter((path) => path.startsWith('third')).sort(), ['third:a', 'third:b', 'third:c'])
     await expectDone(made)
-    await commit(made, 'third', { ...FIRST, ...SECOND })
+    await commitFiles(made, 'third', { ...FIRST, ...SECOND })
     assert.deepEqual(await contentOf(made), { third: { ...FIRST, ...SECOND } })
   })
 
@@ -427,7 +389,7 @@ describe('a repair that is interrupted', () => {
           await endSessions(copy)
           await repaired(await reopen(copy), { readData: true })
           assert.deepEqual(await contentOf(copy), want, `crashed ${point} operation ${nth}`)
-          await compacted(copy)
+          await compacted(await reopen(copy))
           assert.deepEqual(await contentOf(copy), want, `crashed ${point} operation ${nth}, compacted`)
           await expectDone(copy)
           if (faulty.crashed) continue
@@ -439,24 +401,16 @@ describe('a repair that is interrupted', () => {
   }
 })
 
-/** Whether some reclamation has committed. */
-async function hasReclaimed(made: TestRepository): Promise<boolean> {
+/** Whether a reclamation of one of these sets has committed. */
+async function hasReclaimed(made: TestRepository, condemned: readonly string[]): Promise<boolean> {
   const repository = await reopen(made)
   await repository.loadIndex()
   const records = (await repository.loadCommits()).map(({ value }) => reclaimRecordOf(value))
-  return records.some((record) => (record?.reclaimed.length ?? 0) > 0)
+  return records.some((record) => record?.reclaimed.some((id) => condemned.includes(`condemned/${id}`)))
 }
 
 async function loadedSnapshots(made: TestRepository): ReturnType<typeof loadSnapshots> {
   const repository = await reopen(made)
   await repository.loadIndex()
   return loadSnapshots(repository)
-}
-
-/** Sessions of this process look alive; a crash would have ended them. */
-async function endSessions({ storage }: TestRepository): Promise<void> {
-  for (const key of await keysOf(storage, 'sessions/')) {
-    await storage.putIfAbsent(key.replace('sessions/', 'commits/'), Buffer.alloc(0))
-    await storage.delete(key)
-  }
 }

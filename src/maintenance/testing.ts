@@ -1,9 +1,11 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { SessionId } from '../base/ids.ts'
+import { testBytes } from '../chunker/testing.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
 import { Repository, openRepository } from '../repository/repository.ts'
-import { answerOnce, keysOf, newWriter, saveChunks } from '../repository/testing.ts'
+import { type TestRepository, ZSTD, answerOnce, keysOf, newWriter, reopen, saveChunks } from '../repository/testing.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { encodeContent } from '../snapshot/content.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
@@ -15,7 +17,9 @@ import { LocalStorage } from '../storage/local/local-storage.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CheckCounts, type CheckOptions, check } from './check.ts'
+import { type CompactOptions, type CompactResult, DEFAULT_THRESHOLD, compact } from './compact.ts'
 import type { CheckError, CheckNote } from './findings.ts'
+import { type RepairOptions, type RepairResult, repair } from './repair.ts'
 
 /** For tests of maintenance: checks with their findings, the repositories of the first version, small snapshots. */
 
@@ -107,4 +111,77 @@ export async function openSnapshot(
   const root: TreeNode = { ...PLAIN, name: 'folder', type: 'dir', mode: 0o755, sizeBytes: 0, tree, ...fields.root }
   const snapshot = testSnapshot({ id: session.id, name, tree, root, ...fields.snapshot })
   return { session, commit: () => session.commit(encodeSnapshot(snapshot)) }
+}
+
+/** Contents of files by their names. */
+export type Files = Readonly<Record<string, string>>
+
+/** A text that compresses badly, so that sizes tell something, and that is a chunk of its own. */
+export function longText(name: string): string {
+  return (
+    testBytes(name, 4000)
+      .toString('latin1')
+      .replaceAll(/[^ -~]/g, 'x') + name
+  )
+}
+
+/** Commits a snapshot from a repository opened anew, as another process would; returns its id. */
+export async function commitFiles(made: TestRepository, name: string, files: Files): Promise<SessionId> {
+  const { session, commit } = await openSnapshot(await reopen(made), name, files)
+  await commit()
+  return session.id
+}
+
+/** The same repository, in a copy of its store. */
+export function copyOf(made: TestRepository): TestRepository {
+  return { ...made, storage: (made.storage as MemoryStorage).clone() }
+}
+
+/** Reclaims space as the command line does when it is told nothing. */
+export async function compacted(repository: Repository, options: Partial<CompactOptions> = {}): Promise<CompactResult> {
+  return compact({
+    repository,
+    dryRun: false,
+    threshold: DEFAULT_THRESHOLD,
+    maxRepackBytes: Number.POSITIVE_INFINITY,
+    compression: ZSTD,
+    wait: false,
+    ...options,
+  })
+}
+
+/** What a repair did. */
+export interface Repaired extends RepairResult {
+  /** Name of the snapshot, path, kind. */
+  readonly lost: readonly string[]
+}
+
+/** Repairs with one worker, where there is nobody to wait for. */
+export async function repaired(repository: Repository, options: Partial<RepairOptions> = {}): Promise<Repaired> {
+  const lost: string[] = []
+  const result = await repair({
+    repository,
+    workers: 1,
+    compression: ZSTD,
+    readData: undefined,
+    observer: {
+      error: () => undefined,
+      note: () => undefined,
+      progress: () => undefined,
+      lost: (snapshot, path, kind) => void lost.push(`${snapshot.name}:${path}:${kind}`),
+      waiting: () => {
+        throw new Error('nobody is there to wait for')
+      },
+    },
+    ...options,
+  })
+  return { ...result, lost: lost.sort() }
+}
+
+/** Ends the sessions of this process, which look alive, as a crash would have. */
+export async function endSessions({ storage }: TestRepository): Promise<void> {
+  for (const key of await keysOf(storage, 'sessions/')) {
+    await storage.putIfAbsent(key.replace('sessions/', 'commits/'), Buffer.alloc(0))
+    await storage.delete(key)
+  }
 }

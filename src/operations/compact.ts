@@ -2,6 +2,7 @@ import { systemClock } from '../base/clock.ts'
 import { parseCompression } from '../codec/compression.ts'
 import { type CompactProgress, type CompactResult, DEFAULT_THRESHOLD, compact } from '../maintenance/compact.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { explainRefusal } from './store-refusal.ts'
 import { Throttle } from './throttle.ts'
 
 export type { CompactProgress }
@@ -39,19 +40,21 @@ export async function compactRepository(
   const compression = parseCompression(options.compression ?? 'zstd')
   const throttle = new Throttle(clock)
   return withRepository(access, async (repository) => {
-    const result = await compact({
-      repository,
-      dryRun: options.dryRun ?? false,
-      threshold: options.threshold ?? DEFAULT_THRESHOLD,
-      maxRepackBytes: options.maxRepackBytes ?? Number.POSITIVE_INFINITY,
-      compression,
-      wait: options.wait ?? false,
-      clock,
-      signal: access.signal,
-      onProgress: (progress) => {
-        if (throttle.isDue()) onProgress?.(progress)
-      },
-    })
+    const result = await explainRefusal('Cannot free space', () =>
+      compact({
+        repository,
+        dryRun: options.dryRun ?? false,
+        threshold: options.threshold ?? DEFAULT_THRESHOLD,
+        maxRepackBytes: options.maxRepackBytes ?? Number.POSITIVE_INFINITY,
+        compression,
+        wait: options.wait ?? false,
+        clock,
+        signal: access.signal,
+        onProgress: (progress) => {
+          if (throttle.isDue()) onProgress?.(progress)
+        },
+      }),
+    )
     return { ...result, durationMs: clock.now() - startedAtMs }
   })
 }

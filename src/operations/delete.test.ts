@@ -85,7 +85,6 @@ describe('deleteSnapshots()', () => {
       ['*web*', ['web-1', 'web-2', 'web-30', 'my web-1', 'web.1']],
       ['web', []],
       ['WEB-1', []],
-      ['', []],
     ] as const) {
       const selection = { wanted: [], glob }
       const { snapshots: deleted } = await deleteSnapshots(repository.access, { selection, dryRun: true })
@@ -96,8 +95,10 @@ describe('deleteSnapshots()', () => {
       )
     }
     assert.equal((await namesOf(repository)).length, 5)
-    const selection = { wanted: [], glob: 'web-*', prefix: 'web' }
-    await assert.rejects(deleteSnapshots(repository.access, { selection }), { code: 'INVALID_ARGUMENT' })
+    for (const wrong of [{ glob: 'web-*', prefix: 'web' }, { glob: '' }, { glob: 'a/b' }]) {
+      const selection = { wanted: [], ...wrong }
+      await assert.rejects(deleteSnapshots(repository.access, { selection }), { code: 'INVALID_ARGUMENT' })
+    }
   })
 
   it('deletes nothing when one of them is unknown or pinned', async () => {

@@ -6,7 +6,7 @@ import type { RepositoryAccess } from './repository-access.ts'
 
 /**
  * About how many bytes a compaction would give back, for commands that delete: of what is deleted already, and of these snapshots.
- * Reads all trees. `undefined` when it cannot be told, since something is damaged.
+ * Reads all trees. `undefined` when it cannot be told, for whatever reason: what was to be deleted is deleted by then.
  */
 export async function reclaimableBytes(
   repository: Repository,
@@ -23,7 +23,7 @@ export async function reclaimableBytes(
     })
     return reclaimableBytesOf(plan)
   } catch (error) {
-    if (isCairnError(error, 'DATA_CORRUPT') || isCairnError(error, 'NOT_FOUND')) return undefined
-    throw error
+    if (!isCairnError(error) || error.code === 'INTERNAL') throw error
+    return undefined
   }
 }

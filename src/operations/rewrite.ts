@@ -5,7 +5,7 @@ import { toPrintable } from '../base/raw-name.ts'
 import { parseCompression } from '../codec/compression.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
-import { loadSnapshots } from '../snapshot/catalog.ts'
+import { findReplaced, loadSnapshots } from '../snapshot/catalog.ts'
 import { SnapshotReplacement } from '../snapshot/replacement.ts'
 import { type Rewritten, rewriteTree } from '../snapshot/rewrite-tree.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
@@ -57,7 +57,6 @@ export async function rewriteSnapshots(access: RepositoryAccess, options: Rewrit
     const snapshots = await loadSnapshots(repository, access)
     const replaced = findReplaced(snapshots)
     const chosen = selectSnapshots(snapshots, options.selection)
-    // Where a run was killed before it had deleted the old one, that is what is left to do.
     if (!options.dryRun) for (const { id } of replaced) await repository.forget(id, access)
     const selected = chosen.filter((snapshot) => !replaced.includes(snapshot))
     const checkpoint = selected.find((snapshot) => snapshot.checkpoint)
@@ -76,11 +75,6 @@ export async function rewriteSnapshots(access: RepositoryAccess, options: Rewrit
     }
     return results
   })
-}
-
-/** Snapshots in whose place there is another one already. */
-function findReplaced(snapshots: readonly Snapshot[]): Snapshot[] {
-  return snapshots.filter(({ id, name }) => snapshots.some((other) => other.madeFrom === id && other.name === name))
 }
 
 class SnapshotRewriting {

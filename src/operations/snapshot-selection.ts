@@ -1,7 +1,7 @@
 import { CairnError } from '../base/errors.ts'
 import { findSnapshot } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { PathPatterns, parseWantedPath } from '../sources/patterns.ts'
+import { filterSnapshots } from './snapshot-filter.ts'
 
 /** Which snapshots a command is about: those that are named, and those whose names match. */
 export interface SnapshotSelection {
@@ -15,7 +15,7 @@ export interface SnapshotSelection {
 
 /**
  * The snapshots that are meant, each once: first those that are named, in that order, then those that match, oldest first.
- * Checkpoints match too.
+ * A checkpoint goes by the name that its run was to have.
  *
  * @throws {CairnError} `NOT_FOUND` | `INVALID_ARGUMENT` when one that is named cannot be found, or the pattern makes no sense
  */
@@ -24,17 +24,6 @@ export function selectSnapshots(snapshots: readonly Snapshot[], selection: Snaps
   if (glob !== undefined && prefix !== undefined)
     throw new CairnError('INVALID_ARGUMENT', 'Cannot select snapshots by a pattern and a prefix; give one of them')
   const named = wanted.map((text) => findSnapshot(snapshots, text))
-  const matches = glob === undefined ? prefixMatch(prefix) : globMatch(glob)
-  const matching = matches ? snapshots.filter(({ name }) => matches(name)) : []
+  const matching = glob === undefined && prefix === undefined ? [] : filterSnapshots(snapshots, { glob, prefix })
   return [...new Set([...named, ...matching])]
-}
-
-function prefixMatch(prefix: string | undefined): ((name: string) => boolean) | undefined {
-  return prefix === undefined ? undefined : (name) => name.startsWith(prefix)
-}
-
-function globMatch(glob: string): (name: string) => boolean {
-  // A pattern also matches what lies below what it matches, but names have no '/'.
-  const patterns = new PathPatterns([], [parseWantedPath(`sh:${glob}`)])
-  return (name) => patterns.decide(name).included
 }

@@ -1,12 +1,14 @@
 import { CairnError, isCairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { toPrintable } from '../base/raw-name.ts'
+import { parseCompression } from '../codec/compression.ts'
 import { ChunkTable } from '../repository/chunk-table.ts'
 import type { Repository } from '../repository/repository.ts'
 import { WriteSession } from '../repository/write-session.ts'
 import { findSnapshot, loadDeletedSnapshots, loadSnapshots, withoutRestored } from '../snapshot/catalog.ts'
 import { type ReferenceVisitor, visitReferences } from '../snapshot/references.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
+import { carryChunks } from './carry-chunks.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
 import { explainRefusal } from './store-refusal.ts'
@@ -42,6 +44,7 @@ async function undelete(
   const session = await WriteSession.open(repository, access)
   try {
     const deleted = await findDeleted(repository, options.wanted, access)
+    await bringBack(repository, session, deleted, access)
     await requireChunks(repository, deleted, access)
     const restored: Snapshot = { ...deleted, id: session.id, madeFrom: deleted.id, pinned: false, ...nameOf(options) }
     await claim(session, restored.name, options)
@@ -94,6 +97,21 @@ async function findDeleted(repository: Repository, wanted: string, access: Repos
       `Cannot undelete '${toPrintable(wanted)}': ${found}; 'cairn list --deleted' shows what can be brought back`,
       { cause: error },
     )
+  }
+}
+
+/** Stores anew what lies only in packs that are about to be deleted. What is gone already, `requireChunks` tells. */
+async function bringBack(
+  repository: Repository,
+  session: WriteSession,
+  snapshot: Snapshot,
+  access: RepositoryAccess,
+): Promise<void> {
+  try {
+    const compression = parseCompression('zstd')
+    await carryChunks(repository, session, snapshot, { signal: access.signal, compression, isNeeded: () => true })
+  } catch (error) {
+    if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
   }
 }
 

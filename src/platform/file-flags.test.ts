@@ -5,6 +5,7 @@ import { toSystemPath } from '../base/raw-name.ts'
 import { FILE_FLAGS, readFileFlags, setFileFlags } from './file-flags.ts'
 import { makeDirectory, makeSymlink, setOwner } from './files.ts'
 import {
+  BECOME_NOBODY,
   LATIN1_NAME,
   SKIP_UNLESS_LINUX,
   SKIP_UNLESS_ROOT,
@@ -149,7 +150,7 @@ describe('setFileFlags()', { skip: SKIP_UNLESS_ROOT || SKIP_UNLESS_LINUX }, () =
     setOwner(file, 65_534, 65_534)
     const output = runScript(`
       import { readFileFlags, setFileFlags } from '${MODULE}'
-      process.seteuid(65534)
+      ${BECOME_NOBODY}
       const codeOf = (action) => { try { return action() } catch (error) { return error.code } }
       const [file, other] = ${JSON.stringify([file, directory])}
       for (const flags of [1, 2, 5]) console.log(codeOf(() => setFileFlags(file, flags)), readFileFlags(file))

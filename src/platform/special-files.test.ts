@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { makeSymlink, statFile } from './files.ts'
 import { deviceNumbers, makeSpecialFile } from './special-files.ts'
 import {
+  BECOME_NOBODY,
   LATIN1_NAME,
   SKIP_UNLESS_LINUX,
   SKIP_UNLESS_ROOT,
@@ -104,7 +105,7 @@ describe('makeSpecialFile()', { skip: SKIP_UNLESS_LINUX }, () => {
     run('chmod', '777', directory)
     const output = runScript(`
       import { makeSpecialFile } from '${MODULE}'
-      process.seteuid(65534)
+      ${BECOME_NOBODY}
       const codeOf = (action) => { try { return action() } catch (error) { return error.code } }
       for (const type of ['fifo', 'chardev', 'blockdev']) {
         console.log(codeOf(() => makeSpecialFile('${directory}/' + type, type, 0o600, { major: 1, minor: 3 })))

@@ -49,6 +49,14 @@ export function runScript(script: string, args: readonly string[] = []): string 
   return execFileSync(process.execPath, [...args, '-e', script], { encoding: 'utf8', timeout: 60_000 })
 }
 
+/**
+ * What a script of `runScript` says to go on without rights. Modules that it needs are loaded before: the checkout may lie in a
+ * private folder.
+ */
+export const BECOME_NOBODY = `
+  ;(await import('${import.meta.resolve('./native.ts')}')).nativeTimes()
+  process.seteuid(65534)`
+
 /** Skips the running test, or fails it where everything must be there. */
 export function skip(t: TestContext, reason: string): void {
   assert.notEqual(process.env['CAIRN_TEST_REQUIRE_ALL'], '1', reason)

@@ -5,6 +5,7 @@ import { errnoOf } from '../base/errors.ts'
 import { toSystemPath } from '../base/raw-name.ts'
 import { closeFile, listDirectory, makeSymlink, readFully, statFile, writeFully } from './files.ts'
 import {
+  BECOME_NOBODY,
   LATIN1_NAME,
   SKIP_UNLESS_LINUX,
   SKIP_UNLESS_ROOT,
@@ -107,7 +108,7 @@ describe('createUnnamedFile() and nameFile()', { skip: SKIP_UNLESS_LINUX }, () =
       import { chmodSync, readdirSync } from 'node:fs'
       import { createUnnamedFile, nameFile } from '${MODULE}'
       chmodSync('${directory}', 0o777)
-      process.seteuid(65534)
+      ${BECOME_NOBODY}
       nameFile(createUnnamedFile('${directory}', 0o600), '${directory}/named')
       console.log(readdirSync('${directory}').join())`)
     assert.equal(output, 'named\n')

@@ -36,6 +36,7 @@ import {
   pinKey,
   sessionKey,
 } from './sessions/open-session.ts'
+import { storeTime } from './sessions/store-time.ts'
 import { SessionEnds } from './sessions/session-ends.ts'
 import { packKindOf } from './segment-reader.ts'
 import { decodeLabel } from './sessions/label-log.ts'
@@ -55,6 +56,7 @@ export {
   segmentsOf,
 }
 export { commitKey, findObject, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
+export { storeTime }
 export { condemnedKey, decodeCondemned, decodeWaiting, putCondemned, readCondemned, waitingKey }
 export type {
   CondemnedSets,

@@ -350,6 +350,8 @@ export class Repository {
    */
   async hasMoved(id: Uint8Array, pack: string, options: AbortOptions = {}): Promise<boolean> {
     const isElsewhere = (): boolean => (this.addressOf(id)?.pack ?? pack) !== pack
+    // One that others have begun may have looked before this pack was gone.
+    await this.#following
     if (isElsewhere()) return true
     this.#following ??= this.#followMoves(options).finally(() => (this.#following = undefined))
     await this.#following

@@ -47,6 +47,15 @@ async function withLabels(
   return snapshots.sort((a, b) => compareText(a.startedAt, b.startedAt) || compareText(a.id, b.id))
 }
 
+/**
+ * Snapshots in whose place there is another one already: whoever put it there was stopped before he deleted them, which is left to
+ * do.
+ */
+export function findReplaced(snapshots: readonly Snapshot[]): Snapshot[] {
+  const replacements = new Set(snapshots.map(({ madeFrom, name }) => `${madeFrom} ${name}`))
+  return snapshots.filter(({ id, name }) => replacements.has(`${id} ${name}`))
+}
+
 /** The deleted snapshots that have not come back already. */
 export function withoutRestored(deleted: readonly Snapshot[], present: readonly Snapshot[]): Snapshot[] {
   // One that was made by leaving something out is no such thing: it has another tree.

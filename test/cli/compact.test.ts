@@ -13,7 +13,9 @@ const RESULT: CompactedRepository = {
   orphanPacks: 1,
   reclaimableBytes: 30 << 20,
   deletedPacks: 4,
+  deletedBytes: 31 << 20,
   storedBytes: 1 << 20,
+  lostChunks: 0,
   removedSnapshots: 3,
   waitingFor: 0,
   durationMs: 1500,
@@ -66,7 +68,8 @@ describe('cairn compact', () => {
 
   it('says in a line what was freed, would be, or has to wait', async () => {
     for (const [argv, result, want] of [
-      [[], {}, 'Freed 30.0 MiB in 1.50 s: deleted 4 packs, of which 1 were rewritten.\n'],
+      [[], {}, 'Freed 30.0 MiB in 1.50 s: deleted 4 packs, stored 1.00 MiB for what of them is needed.\n'],
+      [[], { deletedPacks: 1, storedBytes: 0 }, 'Freed 31.0 MiB in 1.50 s: deleted 1 pack.\n'],
       [[], { deletedPacks: 0, reclaimableBytes: 0 }, 'There is nothing to free.\n'],
       [['-n'], {}, 'Would free 30.0 MiB: 3 packs of which nothing is needed, 1 pack to be rewritten.\n'],
       [['-n'], { unusedPacks: 0, orphanPacks: 0, fragmentedPacks: 0 }, 'There is nothing to free.\n'],
@@ -76,20 +79,19 @@ describe('cairn compact', () => {
       const { stdout, stderr } = await runCli(['compact', 'r', ...argv], { operations })
       assert.deepEqual([stdout, stderr], [want, ''])
     }
-    const { operations } = compacting({ waitingFor: 1, deletedPacks: 0 })
+    const { operations } = compacting({ waitingFor: 2 })
     const { stdout, exitCode } = await runCli(['compact', 'r'], { operations })
-    assert.match(
-      stdout,
-      /^Will free 30.0 MiB: .*\nNot yet: 1 backup is in progress .* run 'cairn compact' again .*--wait\.\n$/,
-    )
+    assert.match(stdout, /^Freed 30.0 MiB .*\n2 backups are in progress .* run 'cairn compact' again .*--wait\.\n$/)
     assert.equal(exitCode, 0)
+    const lossy = await runCli(['compact', 'r'], { operations: compacting({ lostChunks: 3 }).operations })
+    assert.match(lossy.stderr, /^cairn: warning: snapshots refer to chunks that are in no pack .*--repair' looks\n$/)
   })
 
   it('has all of it as JSON', async () => {
     const { operations } = compacting({}, [{ phase: 'moving', done: 5, total: undefined }])
     const { stdout } = await runCli(['compact', 'r', '--json'], { operations })
     const lines = jsonLines(stdout)
-    assert.partialDeepStrictEqual(lines[0], { message_type: 'status', phase: 'bytes', bytes_done: 5 })
+    assert.partialDeepStrictEqual(lines[0], { message_type: 'status', phase: 'moving', bytes_done: 5 })
     assert.deepEqual(lines.at(-1), {
       message_type: 'summary',
       dry_run: false,
@@ -101,6 +103,8 @@ describe('cairn compact', () => {
       packs_orphaned: 1,
       reclaimable_bytes: 30 << 20,
       packs_deleted: 4,
+      bytes_deleted: 31 << 20,
+      chunks_lost: 0,
       bytes_stored: 1 << 20,
       snapshots_removed: 3,
       waiting_for: 0,

@@ -45,7 +45,10 @@ describe('the simulation', () => {
           (failure: unknown) => failure as Error,
         )
         if (!error) continue
-        assert.match((error.cause as Error).message, /^snapshot .* of|was lost|cannot tell what snapshot/i)
+        assert.match(
+          (error.cause as Error).message,
+          /^snapshot .* of|was lost|cannot tell what snapshot|which snapshots need, is missing/i,
+        )
         return
       }
       assert.fail('it did not')

@@ -5,6 +5,7 @@ import {
   type CondemnedSets,
   commitKey,
   condemnedKey,
+  findObject,
   forEachAtOnce,
   forgottenKey,
   listSessions,
@@ -21,46 +22,56 @@ export interface FinishOptions extends AbortOptions {
   readonly onDeleted?: ((packs: number) => void) | undefined
 }
 
+export interface DeletedPacks {
+  readonly deletedPacks: number
+  /** On the store. */
+  readonly deletedBytes: number
+}
+
 /**
  * Step G6 of docs/concurrency.md, behind the commit: deletes what has been committed to be of no more use. The order is safety:
  * index objects, then the packs that nobody names any more, then what told others not to rely on them. Can be done again.
- *
- * @returns how many packs were deleted
  */
 export async function deleteReclaimed(
   { storage }: Repository,
   { reclaimed, superseded }: ReclaimRecord,
   condemned: CondemnedSets,
   options: FinishOptions,
-): Promise<number> {
+): Promise<DeletedPacks> {
   await forEachAtOnce(superseded, PARALLEL_DELETES, (key) => storage.delete(key, options))
   const packs = reclaimed.flatMap((reclamation) => condemned.get(reclamation) ?? [])
-  let deleted = 0
+  let deletedPacks = 0
+  let deletedBytes = 0
   await forEachAtOnce(packs, PARALLEL_DELETES, async (id) => {
-    await storage.delete(packKey(id), options)
-    options.onDeleted?.(++deleted)
+    const found = await findObject(storage, packKey(id), options)
+    if (!found) return // by another, or by a run that was interrupted then
+    await storage.delete(found.key, options)
+    deletedBytes += found.sizeBytes
+    options.onDeleted?.(++deletedPacks)
   })
   for (const reclamation of reclaimed) {
     await storage.delete(waitingKey(reclamation), options)
     await storage.delete(condemnedKey(reclamation), options)
   }
-  return deleted
+  return { deletedPacks, deletedBytes }
 }
 
-/** Goes on where reclamations that had committed were interrupted while they deleted. Returns how many packs were left. */
+/** Goes on where reclamations that had committed were interrupted while they deleted. Needs the index loaded. */
 export async function finishInterrupted(
   repository: Repository,
   condemned: CondemnedSets,
   options: FinishOptions,
-): Promise<number> {
-  if (condemned.size === 0) return 0
-  let deleted = 0
+): Promise<DeletedPacks> {
+  let deletedPacks = 0
+  let deletedBytes = 0
   for (const { value } of await repository.loadCommits(options)) {
     const record = reclaimRecordOf(value)
-    if (record?.reclaimed.some((reclamation) => condemned.has(reclamation)))
-      deleted += await deleteReclaimed(repository, record, condemned, options)
+    if (!record?.reclaimed.some((reclamation) => condemned.has(reclamation))) continue
+    const deleted = await deleteReclaimed(repository, record, condemned, options)
+    deletedPacks += deleted.deletedPacks
+    deletedBytes += deleted.deletedBytes
   }
-  return deleted
+  return { deletedPacks, deletedBytes }
 }
 
 /**

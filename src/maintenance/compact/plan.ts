@@ -1,7 +1,8 @@
 import type { AbortOptions } from '../../base/abort.ts'
+import { CairnError } from '../../base/errors.ts'
 import { type PackId, type SessionId, asPackId } from '../../base/ids.ts'
-import { SessionEnds, listSessions, loadSession } from '../../repository/low-level.ts'
-import type { Repository } from '../../repository/repository.ts'
+import { SessionEnds, findObject, listSessions, loadSession } from '../../repository/low-level.ts'
+import { type Repository, packKey } from '../../repository/repository.ts'
 import { loadSnapshots } from '../../snapshot/catalog.ts'
 import { type PackUse, measurePacks } from './pack-use.ts'
 import { type MarkedSnapshots, markUsed } from './usage.ts'
@@ -51,6 +52,11 @@ export async function planCompact(repository: Repository, options: PlanOptions):
     onSnapshot: (done) => options.onSnapshot?.(done, snapshots.length),
   })
   const packs = await measurePacks(repository, usage, options)
+  await requireStored(
+    repository,
+    packs.filter(({ id, usedBytes }) => usedBytes > 0 && !listed.has(id)),
+    options,
+  )
   for (const { id } of repository.index.packs) listed.delete(id as PackId)
   for (const id of [...repository.index.reclamations.values()].flat()) listed.delete(id)
   const orphans = [...listed].flatMap(([id, { sizeBytes, modifiedAtMs }]) =>
@@ -65,6 +71,26 @@ export async function planCompact(repository: Repository, options: PlanOptions):
     packBytes: packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     snapshots: snapshots.length,
     marked: { usage, ids: new Set(snapshots.map(({ id }) => id)) },
+  }
+}
+
+/**
+ * Looks again for packs that were not listed, be it that they were stored after that. Of a chunk that two packs hold, the index knows
+ * one; if that one is lost, the other must not be taken for unused.
+ *
+ * @throws {CairnError} `DATA_CORRUPT` when one is lost
+ */
+async function requireStored(repository: Repository, packs: readonly PackUse[], options: AbortOptions): Promise<void> {
+  for (const { id } of packs) {
+    if (await findObject(repository.storage, packKey(id), options)) continue
+    const gone = new Set(repository.index.indexKeys)
+    for await (const { key } of repository.storage.list('index/', options)) gone.delete(key)
+    if (gone.size > 0) return // another reclamation has deleted it; the index is read again before anything is done
+    throw new CairnError(
+      'DATA_CORRUPT',
+      `Cannot free space: pack ${id}, which snapshots need, is missing; nothing was deleted. Run 'cairn check --repair' first`,
+      { details: { pack: id } },
+    )
   }
 }
 
@@ -98,7 +124,7 @@ function unusedShare({ rawBytes, usedBytes }: PackUse): number {
 }
 
 /** About what of a pack has to be written again, in bytes on the store. */
-function movedBytes({ sizeBytes, rawBytes, usedBytes }: PackUse): number {
+export function movedBytes({ sizeBytes, rawBytes, usedBytes }: PackUse): number {
   return Math.ceil((sizeBytes * usedBytes) / rawBytes)
 }
 

@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../base/abort.ts'
 import type { Clock } from '../../base/clock.ts'
-import { isCairnError } from '../../base/errors.ts'
+import { CairnError, isCairnError } from '../../base/errors.ts'
 import { CHUNK_ID_BYTES, type PackId } from '../../base/ids.ts'
 import type { ChunkWriter, Compression } from '../../repository/chunk-writer.ts'
 import {
@@ -161,7 +161,7 @@ class Mover {
       for (let i = 0; i < chunks; i++) {
         const at = i * CHUNK_ID_BYTES
         if (table.has(ids, at) || !this.#usage.has(ids, at)) continue
-        const chunk = await this.#repository.readChunk(ids.subarray(at, at + CHUNK_ID_BYTES), this.#options)
+        const chunk = await this.#read(ids.subarray(at, at + CHUNK_ID_BYTES))
         table.reserve(1)
         writer.save(chunk)
         this.chunks++
@@ -169,6 +169,20 @@ class Mover {
         this.#options.onMoved?.(this.bytes)
         await writer.ready()
       }
+    }
+  }
+
+  async #read(id: Uint8Array): Promise<Uint8Array> {
+    try {
+      return await this.#repository.readChunk(id, this.#options)
+    } catch (error) {
+      if (!isCairnError(error, 'DATA_CORRUPT') && !isCairnError(error, 'NOT_FOUND')) throw error
+      throw new CairnError(
+        error.code,
+        `Cannot move what snapshots need out of packs to be deleted: ${error.message}; nothing that is needed was deleted. ` +
+          "Run 'cairn check --read-data --repair', or back up the same files again, which stores it anew",
+        { cause: error, details: error.details },
+      )
     }
   }
 

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CairnError } from '../../base/errors.ts'
 import { type PackId, asPackId } from '../../base/ids.ts'
 import { SessionEnds, condemnedKey, listSessions, putCondemned, waitingKey } from '../../repository/low-level.ts'
 import { type Repository, packKey } from '../../repository/repository.ts'
 import { deleteReclaimed } from '../compact/finish.ts'
 import { reclaimRecordOf } from '../compact/reclaim.ts'
-import { POLL_MS, type WaitOptions } from './condemn.ts'
+import { type WaitOptions, pause } from '../compact/waiting.ts'
 
 /**
  * Removes condemned sets that are damaged: as long as one is there, nobody writes. docs/concurrency.md, "Repair", says why the
@@ -34,8 +33,7 @@ async function waitForAllRuns({ storage, keys }: Repository, options: WaitOption
   for (;;) {
     const open = await new SessionEnds(storage, keys, options).openOf(sessions)
     if (open.length === 0) return
-    options.onWaiting?.(open.length)
-    await sleep(POLL_MS, undefined, { signal: options.signal })
+    await pause(open.length, options)
   }
 }
 

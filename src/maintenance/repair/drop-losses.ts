@@ -4,7 +4,7 @@ import type { SessionId } from '../../base/ids.ts'
 import type { Compression } from '../../repository/chunk-writer.ts'
 import type { Repository } from '../../repository/repository.ts'
 import { WriteSession } from '../../repository/write-session.ts'
-import { loadSnapshots } from '../../snapshot/catalog.ts'
+import { findReplaced, loadSnapshots } from '../../snapshot/catalog.ts'
 import { SnapshotReplacement } from '../../snapshot/replacement.ts'
 import { type Rewritten, rewriteTree } from '../../snapshot/rewrite-tree.ts'
 import type { Snapshot } from '../../snapshot/snapshot.ts'
@@ -42,10 +42,7 @@ export interface DroppedLosses {
 export async function dropLosses(repository: Repository, options: DropOptions): Promise<DroppedLosses[]> {
   await repository.loadIndexToWrite(options)
   const snapshots = await loadSnapshots(repository, options)
-  // Where a run was stopped after putting a snapshot in the place of a damaged one, deleting that is what is left to do.
-  const replaced = snapshots.filter(({ id, name }) =>
-    snapshots.some((other) => other.madeFrom === id && other.name === name),
-  )
+  const replaced = findReplaced(snapshots)
   for (const { id } of replaced) await repository.forget(id, options)
   const finder = new LossFinder(repository, options)
   const dropped: DroppedLosses[] = []

@@ -1,9 +1,9 @@
 import type { AbortOptions } from '../../base/abort.ts'
-import { type SessionId, asSessionId, toHex } from '../../base/ids.ts'
-import { randomBytes } from '../../codec/random.ts'
+import { type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { type ReclamationId, putWaiting, readWaiting } from './condemned.ts'
+import { storeTime } from './store-time.ts'
 import { commitKey, findObject, listSessions, loadSession, looksDead, sessionKey } from './open-session.ts'
 
 /** For a reclamation: which runs it has to wait for (G4), and which of them have not ended (G5). */
@@ -49,7 +49,7 @@ export class SessionEnds {
     const object = await findObject(this.#storage, sessionKey(session), this.#options)
     if (!object) return false // its own hand has closed it
     const record = await loadSession(this.#storage, this.#keys, session, this.#options)
-    return !looksDead(record, (await this.#now()) - object.modifiedAtMs)
+    return !looksDead(record, (this.#nowMs ??= await storeTime(this.#storage, this.#options)) - object.modifiedAtMs)
   }
 
   async #listRegisters(): Promise<Set<SessionId>> {
@@ -59,15 +59,5 @@ export class SessionEnds {
       if (session) registers.add(session)
     }
     return registers
-  }
-
-  /** The time by the store's clock, at a moment not before now. */
-  async #now(): Promise<number> {
-    if (this.#nowMs !== undefined) return this.#nowMs
-    const key = `probe/${toHex(randomBytes(16))}`
-    await this.#storage.put(key, Buffer.alloc(0), this.#options)
-    this.#nowMs = (await findObject(this.#storage, key, this.#options))?.modifiedAtMs ?? 0
-    await this.#storage.delete(key, this.#options)
-    return this.#nowMs
   }
 }
