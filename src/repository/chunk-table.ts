@@ -127,7 +127,7 @@ export class ChunkTable {
   claim(id: Uint8Array): boolean {
     const words = idWords(id)
     for (let i = 0; i < this.#levels.length - 1; i++) if (findSlot(this.#levels[i] as Level, words) >= 0) return false
-    return this.#insert(words, CLAIMED)
+    return this.#insert(words, CLAIMED) < 0
   }
 
   /**
@@ -136,31 +136,34 @@ export class ChunkTable {
    */
   add(number: number, bytes: Uint8Array, offset = 0): void {
     const id = idWords(bytes, offset)
-    for (const level of this.#levels) {
+    const state = FIRST_NUMBER + number
+    for (let i = 0; i < this.#levels.length - 1; i++) {
+      const level = this.#levels[i] as Level
       const at = findSlot(level, id)
       if (at < 0) continue
-      Atomics.compareExchange(level.words, at, CLAIMED, FIRST_NUMBER + number)
+      Atomics.compareExchange(level.words, at, CLAIMED, state)
       return
     }
-    // Another thread may have claimed it since.
-    if (!this.#insert(id, FIRST_NUMBER + number)) this.add(number, bytes, offset)
+    const at = this.#insert(id, state)
+    if (at >= 0) Atomics.compareExchange(this.#last().words, at, CLAIMED, state)
   }
 
-  /** Takes a slot in the last level; false when the id is there already. */
-  #insert(id: Int32Array, state: number): boolean {
+  /** Takes a slot in the last level and returns -1; or the word offset of the slot where the id is already. */
+  #insert(id: Int32Array, state: number): number {
     const { words, slots } = this.#last()
     let slot = firstSlot(id, slots)
     for (let probes = 0; probes < slots;) {
       const at = HEADER_WORDS + slot * SLOT_WORDS
-      const found = Atomics.compareExchange(words, at, EMPTY, BUSY)
-      if (found === EMPTY) {
+      // Looked at first: an exchange costs far more than a load, and most slots on the way are taken.
+      let found = Atomics.load(words, at)
+      if (found === EMPTY && (found = Atomics.compareExchange(words, at, EMPTY, BUSY)) === EMPTY) {
         for (let i = 0; i < ID_WORDS; i++) words[at + 1 + i] = id[i] as number
         Atomics.store(words, at, state)
         Atomics.add(words, COUNT, 1)
-        return true
+        return -1
       }
       if (found === BUSY) continue
-      if (sameId(words, at, id)) return false
+      if (sameId(words, at, id)) return at
       probes++
       slot = slot + 1 === slots ? 0 : slot + 1
     }

@@ -9,7 +9,8 @@ import { FaultyStorage } from '../../storage/testing.ts'
 import { deriveRepositoryKeys } from '../keys.ts'
 import { PackTableWriter } from '../pack/pack-format.ts'
 import { type IndexedPack, encodeIndex } from './index-object.ts'
-import { loadIndex } from './load-index.ts'
+import { loadIndex, takeEffectivePacks } from './load-index.ts'
+import { readStoredIndex } from './read-index.ts'
 
 const KEYS = deriveRepositoryKeys(
   Uint8Array.from({ length: 32 }, (_, i) => i),
@@ -255,6 +256,23 @@ describe('loadIndex()', () => {
     }
     const storage = await storageWith({ a: ['one'] })
     await assert.rejects(loadIndex(storage, KEYS, { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
+  })
+
+  it('lets go of the sealed objects as it decodes them', async () => {
+    const storage = await storageWith({ a: ['one'], b: ['two'], open: ['three'] }, ['open'])
+    const stored = await readStoredIndex(storage, {})
+    const keys = stored.effective.map(({ key }) => key)
+    assert.deepEqual(new Set(keys), stored.indexKeys)
+    assert.ok(keys.length === 2 && stored.others.length === 1)
+    await storage.put(`commits/${sessionOf('open')}`, Buffer.from('committed'))
+    const packs = [...takeEffectivePacks(stored, KEYS, {}).keys()]
+    assert.deepEqual(stored.effective, [])
+    // Numbers of packs follow the order of the objects.
+    const wanted = keys.map((key) => (key.includes(sessionOf('a')) ? 'a' : 'b'))
+    assert.deepEqual(
+      packs,
+      wanted.map((name) => toHex(idOf(name))),
+    )
   })
 
   it('needs at most 40 bytes of memory a chunk, and room for a small run', async () => {
