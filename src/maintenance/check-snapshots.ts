@@ -48,7 +48,7 @@ class SnapshotCheck {
   readonly #options: CheckSnapshotsOptions
   readonly #total: number
   readonly #chunks: TreeChunks
-  /** Trees looked at, 45 bytes each. */
+  /** Trees looked at, 30 to 60 bytes each. */
   readonly #seen = ChunkTable.create(0)
   readonly #damaged = new Map<string, TreeDamage>()
   #done = 0

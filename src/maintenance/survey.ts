@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import type { CairnError } from '../base/errors.ts'
 import { CHUNK_ID_BYTES, type SessionId, toHex } from '../base/ids.ts'
+import { ChunkNumbers } from '../repository/chunk-numbers.ts'
 import { ChunkTable } from '../repository/chunk-table.ts'
 import { type IndexedPack, type PackClaim, digestOf, readIndex, segmentsOf } from '../repository/low-level.ts'
 import { type Repository, packKey } from '../repository/repository.ts'
@@ -41,14 +42,14 @@ export interface Survey {
 
 /**
  * Where each chunk lies, all copies: two runs at once may have stored the same chunk, and any copy serves. The first copies
- * are in one chunk table, the second ones, of which there are few, in another, and so on.
+ * are in one chunk table, the second ones, of which there are few, in another, and so on. All have numbers of one series.
  */
 export class ChunkCopies {
   readonly #tables: ChunkTable[]
-  readonly #packs: SurveyedPack[]
+  readonly #numbers = new ChunkNumbers()
+  readonly #packs: SurveyedPack[] = []
 
-  constructor(packs: SurveyedPack[], expectedChunks: number) {
-    this.#packs = packs
+  constructor(expectedChunks: number) {
     this.#tables = [ChunkTable.create(expectedChunks)]
   }
 
@@ -57,19 +58,22 @@ export class ChunkCopies {
     return this.#tables[0]?.size ?? 0
   }
 
-  /** Adds the chunks of a pack that is at this place in `packs`. */
-  add(number: number, pack: IndexedPack): void {
-    for (const { ids, chunks, offset, sealedBytes } of segmentsOf(pack)) {
+  /** Adds the chunks of a pack, by what the index says of it. */
+  add(pack: SurveyedPack, indexed: IndexedPack): void {
+    this.#packs.push(pack)
+    this.#numbers.beginPack()
+    for (const { ids, chunks, sealedBytes } of segmentsOf(indexed)) {
+      const first = this.#numbers.addSegment(sealedBytes, chunks)
       for (const table of this.#tables) table.reserve(chunks)
-      for (let i = 0; i < chunks; i++) this.#add(ids, i, number, offset, sealedBytes)
+      for (let i = 0; i < chunks; i++) this.#add(first + i, ids, i * CHUNK_ID_BYTES)
     }
   }
 
-  #add(ids: Uint8Array, position: number, pack: number, offset: number, sealedBytes: number): void {
+  #add(number: number, ids: Uint8Array, offset: number): void {
     for (let copy = 0; ; copy++) {
       const table = (this.#tables[copy] ??= ChunkTable.create(0))
       const before = table.size
-      table.add(ids, pack, offset, sealedBytes, position, position * CHUNK_ID_BYTES)
+      table.add(number, ids, offset)
       if (table.size > before) return
     }
   }
@@ -80,7 +84,7 @@ export class ChunkCopies {
 
   *find(id: Uint8Array): Generator<ChunkPlace> {
     for (const table of this.#tables) {
-      const found = table.find(id)
+      const found = this.#numbers.find(table, id)
       const pack = found && this.#packs[found.pack]
       if (!pack) return
       yield { ...found, pack }
@@ -109,7 +113,7 @@ export async function survey(
   }
 
   const packs: SurveyedPack[] = []
-  const chunks = new ChunkCopies(packs, Math.ceil(reading.effectiveBytes / TABLE_BYTES_PER_CHUNK))
+  const chunks = new ChunkCopies(Math.ceil(reading.effectiveBytes / TABLE_BYTES_PER_CHUNK))
   const damagedIndex: { key: string; error: CairnError }[] = []
   const notes: CheckNote[] = reading.foreignKeys.map((object) => ({
     object,
@@ -135,8 +139,10 @@ export async function survey(
       const key = packKey(pack.id)
       const { id, sizeBytes } = pack
       const storedBytes = looksAtPacks ? stored.get(key) : sizeBytes
-      packs.push({ claim, key, indexKey, id, sizeBytes, header: Buffer.from(pack.header), digest, storedBytes })
-      chunks.add(packs.length - 1, pack)
+      const header = Buffer.from(pack.header)
+      const surveyed: SurveyedPack = { claim, key, indexKey, id, sizeBytes, header, digest, storedBytes }
+      packs.push(surveyed)
+      chunks.add(surveyed, pack)
     }
   }
   const named = new Set(packs.map(({ key }) => key))

@@ -1,4 +1,4 @@
-import type { ChunkLocation } from './chunk-table.ts'
+import type { ChunkLocation } from './chunk-numbers.ts'
 import { packKey } from './pack/pack-format.ts'
 
 /** Where the sealed segment of a chunk lies, and the chunk in it. */

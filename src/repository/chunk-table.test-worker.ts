@@ -41,7 +41,7 @@ serveJobs<undefined, ClaimJob, ClaimResult>(() => async ({ table: shared, ids, b
     }
     if (table.claim(id)) {
       won[place] = 1
-      if (place % 3 === 0) table.add(id, thread, place, thread + 1, place)
+      if (place % 3 === 0) table.add(place * threads + thread, id)
     } else if (!table.has(id)) unseen++
   }
   return { result: { won, unseen } }

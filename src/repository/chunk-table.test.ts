@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { blake3 } from '../codec/hash.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
-import { type ChunkLocation, ChunkTable } from './chunk-table.ts'
+import { ChunkTable, MAX_CHUNK_NUMBERS } from './chunk-table.ts'
 import type { ClaimJob, ClaimResult } from './chunk-table.test-worker.ts'
 
 /** A uniform id that anyone can make again. */
@@ -31,24 +31,19 @@ function numberedId(number: number): Buffer {
 }
 
 type Action =
-  | { do: 'claim' | 'find' | 'has'; id: Buffer }
-  | { do: 'add'; id: Buffer; location: ChunkLocation }
+  | { do: 'claim' | 'numberOf' | 'has'; id: Buffer }
+  | { do: 'add'; id: Buffer; number: number }
   | { do: 'reserve'; count: number }
   | { do: 'attach' }
 
 const anyAction: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('claim', 'find', 'has'), id: anyId }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('claim', 'numberOf', 'has'), id: anyId }) },
   {
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('add' as const),
       id: anyId,
-      location: fc.record({
-        pack: fc.constantFrom(0, 1, 77, 2 ** 20),
-        segmentOffset: fc.constantFrom(48, 128 * 2 ** 20),
-        segmentBytes: fc.constantFrom(17, 40 * 2 ** 20),
-        position: fc.constantFrom(0, 32767),
-      }),
+      number: fc.constantFrom(0, 1, 77, 2 ** 30, MAX_CHUNK_NUMBERS - 1),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reserve' as const), count: fc.constantFrom(1, 20_000) }) },
@@ -56,12 +51,12 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
 )
 
 describe('ChunkTable', () => {
-  it('is a map from ids to the first location given, whatever the order of calls', () => {
+  it('is a map from ids to the first number given, whatever the order of calls', () => {
     fc.assert(
       fc.property(fc.array(anyAction, { maxLength: 200 }), (actions) => {
         const owner = ChunkTable.create(1)
         let table = owner // the same table as another thread has it
-        const model = new Map<string, ChunkLocation | 'claimed'>()
+        const model = new Map<string, number>() // -1: claimed
         for (const action of actions) {
           if (action.do === 'reserve') {
             const levels = owner.share().length
@@ -73,19 +68,18 @@ describe('ChunkTable', () => {
             const known = model.get(name)
             if (action.do === 'claim') {
               assert.equal(table.claim(action.id), known === undefined)
-              model.set(name, known ?? 'claimed')
+              model.set(name, known ?? -1)
             } else if (action.do === 'add') {
-              const { pack, segmentOffset, segmentBytes, position } = action.location
-              table.add(action.id, pack, segmentOffset, segmentBytes, position)
-              if (known === undefined || known === 'claimed') model.set(name, { ...action.location })
+              table.add(action.number, action.id)
+              if (known === undefined || known === -1) model.set(name, action.number)
             } else if (action.do === 'has') assert.equal(table.has(action.id), known !== undefined)
-            else assert.deepEqual(table.find(action.id), known === 'claimed' ? undefined : known)
+            else assert.equal(table.numberOf(action.id), known ?? -1)
           }
           assert.equal(owner.size, model.size)
         }
         for (const [name, known] of model) {
           assert.ok(owner.has(Buffer.from(name, 'hex')))
-          assert.deepEqual(owner.find(Buffer.from(name, 'hex')), known === 'claimed' ? undefined : known)
+          assert.equal(owner.numberOf(Buffer.from(name, 'hex')), known)
         }
       }),
       { numRuns: 60 },
@@ -95,13 +89,14 @@ describe('ChunkTable', () => {
   it('finds ids that stand inside larger buffers', () => {
     const table = ChunkTable.create(10)
     const ids = Buffer.concat([Buffer.alloc(5), idOf(1), idOf(2)])
-    table.add(ids, 3, 48, 100, 7, 37)
-    assert.deepEqual(table.find(idOf(2)), { pack: 3, segmentOffset: 48, segmentBytes: 100, position: 7 })
+    table.add(7, ids, 37)
+    assert.deepEqual([table.numberOf(idOf(2)), table.numberOf(ids, 37), table.numberOf(ids, 5)], [7, 7, -1])
     assert.ok(table.has(ids, 37) && !table.has(ids, 5))
     for (const call of [
       () => table.has(ids, 38),
       () => table.claim(ids.subarray(0, 31)),
-      () => table.find(Buffer.alloc(0)),
+      () => table.numberOf(Buffer.alloc(0)),
+      () => table.add(1, ids, 38),
     ])
       assert.throws(call, RangeError)
   })
@@ -120,7 +115,7 @@ describe('ChunkTable', () => {
 
   it('takes as many chunks as it was made for and then refuses, rather than looking for ever', () => {
     const table = ChunkTable.create(100)
-    const slots = (table.memoryBytes - 16) / 36
+    const slots = table.slots
     for (let i = 0; i < slots; i++) table.claim(idOf(i))
     assert.throws(() => table.claim(idOf(slots)), { code: 'INTERNAL', message: /full/ })
     assert.ok(!table.has(idOf(slots)))
@@ -140,10 +135,10 @@ describe('ChunkTable', () => {
     assert.equal(other.size, count)
   })
 
-  it('needs at most 45 bytes a chunk when it is made for many', () => {
+  it('needs at most 30 bytes a chunk when it is made for many', () => {
     for (const count of [100_000, 1_000_000]) {
       const { memoryBytes } = ChunkTable.create(count)
-      assert.ok(memoryBytes <= 45 * count + 1000, `${memoryBytes / count} bytes a chunk`)
+      assert.ok(memoryBytes <= 30 * count + 1000, `${memoryBytes / count} bytes a chunk`)
     }
   })
 
@@ -172,9 +167,7 @@ describe('ChunkTable', () => {
         const winners = results.flatMap(({ won }, thread) => (won[i] === 1 ? [thread] : []))
         assert.ok(winners.length === 1, `id ${i} was claimed by ${winners.length} threads`)
         const thread = winners[0] as number
-        const found = table.find(ids.subarray(i * 32, i * 32 + 32))
-        assert.equal(found?.pack, i % 3 === 0 ? thread : undefined)
-        if (found) assert.deepEqual([found.segmentOffset, found.segmentBytes, found.position], [i, thread + 1, i])
+        assert.equal(table.numberOf(ids, i * 32), i % 3 === 0 ? i * threads + thread : -1)
       }
       assert.ok(results.every(({ unseen }) => unseen === 0))
     })

@@ -1,38 +1,28 @@
 import { CHUNK_ID_BYTES } from '../base/ids.ts'
 import { CairnError } from '../base/errors.ts'
 
-/**
- * Where a chunk lies: `pack` is the number the chunk table was given for a pack, the segment is `segmentBytes` sealed bytes
- * at `segmentOffset` of that pack, and the chunk is the `position`-th in it.
- */
-export interface ChunkLocation {
-  readonly pack: number
-  readonly segmentOffset: number
-  readonly segmentBytes: number
-  readonly position: number
-}
-
 /** The memory of a chunk table, to be posted to worker threads; all of them then work on the same table. */
 export type SharedChunkTable = readonly SharedArrayBuffer[]
 
 /*
- * A slot is 9 words of 32 bits: state, 5 words of the chunk id, 3 words of location. 160 bits of the id leave an attacker who
- * may choose contents, in an unencrypted repository, 2^80 work for a collision, as in git's SHA-1 names; restores verify all 256.
+ * A slot is 6 words of 32 bits: state, and 5 words of the chunk id. 160 bits of the id leave an attacker who may choose contents,
+ * in an unencrypted repository, 2^80 work for a collision, as in git's SHA-1 names; restores verify all 256.
  */
-const SLOT_WORDS = 9
+const SLOT_WORDS = 6
 const ID_WORDS = 5
-/** Words of a slot before its location. */
-const LOCATION = 1 + ID_WORDS
 const HEADER_WORDS = 4
 const COUNT = 0
 
 const EMPTY = 0
 /** A thread is writing the id of this slot. */
 const BUSY = 1
-/** Claimed by this session; where it lies is not known yet. */
+/** Claimed by this session; it has no number. */
 const CLAIMED = 2
-/** States from here on are pack numbers. */
-const FIRST_PACK = 3
+/** States from here on are numbers of chunks. */
+const FIRST_NUMBER = 3
+
+/** Numbers of chunks are below it: a slot keeps one in 31 bits. */
+export const MAX_CHUNK_NUMBERS = 2 ** 31 - FIRST_NUMBER
 
 /** Share of slots in use at most; linear probing then looks at about 10 slots for an absent id. */
 const MAX_LOAD = 0.8
@@ -44,8 +34,8 @@ interface Level {
 }
 
 /**
- * The index in memory: chunk id → location, by open addressing in shared memory, so that all threads look up and claim ids
- * without messages. 36 bytes a slot, 45 bytes a chunk after loading.
+ * The index in memory: chunk id → number, by open addressing in shared memory, so that all threads look up and claim ids without
+ * messages. Where a chunk lies follows from its number (`ChunkNumbers`). 24 bytes a slot, 30 bytes a chunk after loading.
  *
  * It grows by levels, each a table of its own: `reserve` adds one, and other threads see it once they `attach` the memory
  * posted to them. A thread that lacks the newest level may claim a chunk somebody else claimed there: the chunk is then stored
@@ -118,18 +108,16 @@ export class ChunkTable {
     return -1
   }
 
-  /** Where the chunk lies; `undefined` for an unknown id and for one claimed only. */
-  find(id: Uint8Array): ChunkLocation | undefined {
-    const words = idWords(id)
+  /** The number a chunk was added with; -1 for an unknown id and for one claimed only. The id is the 32 bytes from `offset` on. */
+  numberOf(bytes: Uint8Array, offset = 0): number {
+    const words = idWords(bytes, offset)
     for (const level of this.#levels) {
       const at = findSlot(level, words)
       if (at < 0) continue
       const state = Atomics.load(level.words, at)
-      if (state < FIRST_PACK) continue
-      const [segmentOffset = 0, segmentBytes = 0, position = 0] = level.words.subarray(at + LOCATION, at + SLOT_WORDS)
-      return { pack: state - FIRST_PACK, segmentOffset, segmentBytes, position }
+      if (state >= FIRST_NUMBER) return state - FIRST_NUMBER
     }
-    return undefined
+    return -1
   }
 
   /**
@@ -139,48 +127,43 @@ export class ChunkTable {
   claim(id: Uint8Array): boolean {
     const words = idWords(id)
     for (let i = 0; i < this.#levels.length - 1; i++) if (findSlot(this.#levels[i] as Level, words) >= 0) return false
-    return this.#insert(words, CLAIMED) >= 0
+    return this.#insert(words, CLAIMED) < 0
   }
 
   /**
-   * Records where a chunk lies: one just loaded from an index, or one claimed before; its id is the 32 bytes from `idOffset`
-   * on. The first location given is kept.
+   * Gives a chunk its number, below `MAX_CHUNK_NUMBERS`: one just loaded from an index, or one claimed before; its id is the
+   * 32 bytes from `offset` on. The first number given is kept.
    */
-  add(
-    ids: Uint8Array,
-    pack: number,
-    segmentOffset: number,
-    segmentBytes: number,
-    position: number,
-    idOffset = 0,
-  ): void {
-    const id = idWords(ids, idOffset)
-    for (const level of this.#levels) {
+  add(number: number, bytes: Uint8Array, offset = 0): void {
+    const id = idWords(bytes, offset)
+    const state = FIRST_NUMBER + number
+    for (let i = 0; i < this.#levels.length - 1; i++) {
+      const level = this.#levels[i] as Level
       const at = findSlot(level, id)
       if (at < 0) continue
-      if (Atomics.load(level.words, at) !== CLAIMED) return
-      setLocation(level.words, at, pack, segmentOffset, segmentBytes, position)
+      Atomics.compareExchange(level.words, at, CLAIMED, state)
       return
     }
-    const at = this.#insert(id, CLAIMED)
-    setLocation(this.#last().words, at, pack, segmentOffset, segmentBytes, position)
+    const at = this.#insert(id, state)
+    if (at >= 0) Atomics.compareExchange(this.#last().words, at, CLAIMED, state)
   }
 
-  /** Word offset of the new slot in the last level, or -1 when the id is there already. */
+  /** Takes a slot in the last level and returns -1; or the word offset of the slot where the id is already. */
   #insert(id: Int32Array, state: number): number {
     const { words, slots } = this.#last()
     let slot = firstSlot(id, slots)
     for (let probes = 0; probes < slots;) {
       const at = HEADER_WORDS + slot * SLOT_WORDS
-      const found = Atomics.compareExchange(words, at, EMPTY, BUSY)
-      if (found === EMPTY) {
+      // Looked at first: an exchange costs far more than a load, and most slots on the way are taken.
+      let found = Atomics.load(words, at)
+      if (found === EMPTY && (found = Atomics.compareExchange(words, at, EMPTY, BUSY)) === EMPTY) {
         for (let i = 0; i < ID_WORDS; i++) words[at + 1 + i] = id[i] as number
         Atomics.store(words, at, state)
         Atomics.add(words, COUNT, 1)
-        return at
+        return -1
       }
       if (found === BUSY) continue
-      if (sameId(words, at, id)) return -1
+      if (sameId(words, at, id)) return at
       probes++
       slot = slot + 1 === slots ? 0 : slot + 1
     }
@@ -241,19 +224,4 @@ function sameId(words: Int32Array, at: number, id: Int32Array): boolean {
     words[at + 4] === id[3] &&
     words[at + 5] === id[4]
   )
-}
-
-/** The state goes last: whoever sees a pack number sees the location too. */
-function setLocation(
-  words: Int32Array,
-  at: number,
-  pack: number,
-  segmentOffset: number,
-  segmentBytes: number,
-  position: number,
-): void {
-  words[at + LOCATION] = segmentOffset
-  words[at + LOCATION + 1] = segmentBytes
-  words[at + LOCATION + 2] = position
-  Atomics.store(words, at, FIRST_PACK + pack)
 }

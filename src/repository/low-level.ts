@@ -106,23 +106,15 @@ export async function readIndex(
 ): Promise<IndexReading> {
   const foreignKeys = new Set<string>()
   const objects = new Map<string, Uint8Array | CairnError>()
-  const {
-    registers,
-    commits,
-    objects: readable,
-  } = await readStoredIndex(storage, {
+  const { registers, commits, effective, others } = await readStoredIndex(storage, {
     ...options,
     onForeignKey: (key) => foreignKeys.add(key),
     onUnreadable: (key, error) => objects.set(key, error),
   })
-  let effectiveBytes = 0
-  for (const { key, session, object } of readable) {
-    objects.set(key, object)
-    if (registers.get(session) === 'committed') effectiveBytes += object.length
-  }
+  for (const { key, object } of [...effective, ...others]) objects.set(key, object)
   return {
     commits: new Set(commits),
-    effectiveBytes,
+    effectiveBytes: effective.reduce((sum, { object }) => sum + object.length, 0),
     foreignKeys: [...foreignKeys],
     *objects() {
       for (const [key, object] of objects) {

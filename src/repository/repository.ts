@@ -427,8 +427,8 @@ export class Repository {
   }
 }
 
-function findIn({ table, packs }: IndexedChunks, id: Uint8Array): ChunkAddress | undefined {
-  const found = table.find(id)
+function findIn({ table, numbers, packs }: IndexedChunks, id: Uint8Array): ChunkAddress | undefined {
+  const found = numbers.find(table, id)
   const pack = found && packs[found.pack]
   return pack && addressIn(pack, found)
 }

@@ -21,7 +21,7 @@ export async function measurePacks(
   usage: ChunkUsage,
   options: AbortOptions,
 ): Promise<PackUse[]> {
-  const { table, packs } = repository.index
+  const { table, numbers: chunks, packs } = repository.index
   const numbers = new Map(packs.map(({ id }, number) => [id, number]))
   const uses: PackUse[] = []
   for await (const { packs: named } of eachIndexObject(repository, options)) {
@@ -39,7 +39,7 @@ export async function measurePacks(
           const position = i++
           if (!usage.has(ids, position * CHUNK_ID_BYTES)) continue
           // Of several copies, one is needed.
-          const place = table.find(ids.subarray(position * CHUNK_ID_BYTES, i * CHUNK_ID_BYTES))
+          const place = chunks.find(table, ids, position * CHUNK_ID_BYTES)
           if (place?.pack === number && place.segmentOffset === offset && place.position === position)
             usedBytes += length
         }

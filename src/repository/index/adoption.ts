@@ -13,8 +13,8 @@ import {
   type LoadedIndex,
   type MeasuredPack,
   countChunks,
-  effectivePacks,
   measuredPacks,
+  takeEffectivePacks,
   toLoadedIndex,
 } from './load-index.ts'
 import { type StoredIndex, forEachAtOnce, readStoredIndex } from './read-index.ts'
@@ -60,7 +60,7 @@ export async function loadIndexAndAdopt(
   const others = await endDeadRuns(storage, keys, session, options)
   const listed = others.dead.length > 0 ? await listPacks(storage, options) : undefined
   const stored = await readStoredIndex(storage, options)
-  const packs = effectivePacks(stored, keys, options)
+  const packs = takeEffectivePacks(stored, keys, options)
 
   const adopted = await namedPacks(storage, keys, stored, others, packs, listed, options)
   const skipped = listed ? await addStrays(storage, keys, stored, others, packs, listed, adopted, options) : 0
@@ -93,9 +93,8 @@ async function namedPacks(
   options: LoadOptions,
 ): Promise<Map<PackId, AdoptedPack>> {
   const candidates = new Map<PackId, MeasuredPack>()
-  for (const object of stored.objects) {
-    const register = stored.registers.get(object.session)
-    if (register === 'committed' || (register === undefined && others.living.has(object.session))) continue
+  for (const object of stored.others) {
+    if (!stored.registers.has(object.session) && others.living.has(object.session)) continue
     throwIfAborted(options.signal)
     for (const pack of unlessUnreadable(() => measuredPacks(keys, object)) ?? [])
       if (!effective.has(pack.indexed.id)) candidates.set(pack.indexed.id, pack)
@@ -123,7 +122,7 @@ async function addStrays(
   options: LoadOptions,
 ): Promise<number> {
   const named = new Set<string>()
-  for (const object of stored.objects) {
+  for (const object of stored.others) {
     if (!others.living.has(object.session)) continue
     for (const { indexed } of unlessUnreadable(() => measuredPacks(keys, object)) ?? []) named.add(indexed.id)
   }

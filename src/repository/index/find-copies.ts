@@ -3,7 +3,7 @@ import { CHUNK_ID_BYTES, toHex } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { type ChunkAddress, addressIn } from '../chunk-address.ts'
 import type { RepositoryKeys } from '../keys.ts'
-import { effectivePacks, segmentsOf } from './load-index.ts'
+import { takeEffectivePacks, segmentsOf } from './load-index.ts'
 import { readStoredIndex } from './read-index.ts'
 
 /**
@@ -18,7 +18,7 @@ export async function findCopies(
 ): Promise<ReadonlyMap<string, readonly ChunkAddress[]>> {
   const stored = await readStoredIndex(storage, options)
   const copies = new Map<string, ChunkAddress[]>()
-  for (const { indexed } of effectivePacks(stored, keys, { ...options, onDamaged: () => undefined }).values()) {
+  for (const { indexed } of takeEffectivePacks(stored, keys, { ...options, onDamaged: () => undefined }).values()) {
     for (const { ids, chunks, offset: segmentOffset, sealedBytes: segmentBytes } of segmentsOf(indexed)) {
       for (let position = 0; position < chunks; position++) {
         const id = ids.subarray(position * CHUNK_ID_BYTES, (position + 1) * CHUNK_ID_BYTES)

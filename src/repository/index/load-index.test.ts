@@ -10,7 +10,8 @@ import { FaultyStorage } from '../../storage/testing.ts'
 import { deriveRepositoryKeys } from '../keys.ts'
 import { PackTableWriter } from '../pack/pack-format.ts'
 import { type IndexedPack, encodeIndex } from './index-object.ts'
-import { loadIndex } from './load-index.ts'
+import { loadIndex, takeEffectivePacks } from './load-index.ts'
+import { readStoredIndex } from './read-index.ts'
 
 const KEYS = deriveRepositoryKeys(
   Uint8Array.from({ length: 32 }, (_, i) => i),
@@ -58,7 +59,7 @@ describe('loadIndex()', () => {
 
   it('knows the chunks of all committed runs, and where they lie', async () => {
     const storage = await storageWith({ a: ['one', 'two'], b: ['two', 'three!'] })
-    const { table, packs, commits } = await loadIndex(storage, KEYS, {})
+    const { table, numbers, packs, commits } = await loadIndex(storage, KEYS, {})
     assert.deepEqual([...commits].sort(), [sessionOf('a'), sessionOf('b')].sort())
     assert.equal(table.size, 3)
     for (const [chunk, runs] of [
@@ -66,11 +67,11 @@ describe('loadIndex()', () => {
       ['two', ['a', 'b']],
       ['three!', ['b']],
     ] as const) {
-      const found = table.find(idOf(chunk))
+      const found = numbers.find(table, idOf(chunk))
       assert.ok(found && runs.map((run) => toHex(idOf(run))).includes(packs[found.pack]?.id ?? ''), chunk)
       assert.deepEqual([found.segmentOffset, found.segmentBytes], [48, 5000])
     }
-    assert.equal(table.find(idOf('four')), undefined)
+    assert.equal(numbers.find(table, idOf('four')), undefined)
     assert.deepEqual(packs.map(({ chunks, rawBytes }) => [chunks, rawBytes]).sort(), [
       [2, 6],
       [2, 9],
@@ -179,13 +180,13 @@ describe('loadIndex()', () => {
     const { key, object } = encodeIndex(KEYS, sessionOf('b'), 0, [packOf('a', ['one']), packOf('b', ['two'])])
     await storage.put(key, object)
     await storage.put(`commits/${sessionOf('b')}`, Buffer.from('committed'))
-    const { packs, table } = await loadIndex(storage, KEYS, {})
+    const { packs, numbers, table } = await loadIndex(storage, KEYS, {})
     assert.deepEqual([packs.length, table.size], [2, 2])
     for (const [chunk, pack] of [
       ['one', 'a'],
       ['two', 'b'],
     ] as const)
-      assert.equal(packs[table.find(idOf(chunk))?.pack ?? -1]?.id, toHex(idOf(pack)))
+      assert.equal(packs[numbers.find(table, idOf(chunk))?.pack ?? -1]?.id, toHex(idOf(pack)))
   })
 
   it('leaves out objects that are not named like one of its own', async () => {
@@ -285,7 +286,24 @@ describe('loadIndex()', () => {
     await assert.rejects(loadIndex(storage, KEYS, { signal: AbortSignal.abort() }), { code: 'CANCELLED' })
   })
 
-  it('needs at most 45 bytes of memory a chunk, and room for a small run', async () => {
+  it('lets go of the sealed objects as it decodes them', async () => {
+    const storage = await storageWith({ a: ['one'], b: ['two'], open: ['three'] }, ['open'])
+    const stored = await readStoredIndex(storage, {})
+    const keys = stored.effective.map(({ key }) => key)
+    assert.deepEqual(new Set(keys), stored.indexKeys)
+    assert.ok(keys.length === 2 && stored.others.length === 1)
+    await storage.put(`commits/${sessionOf('open')}`, Buffer.from('committed'))
+    const packs = [...takeEffectivePacks(stored, KEYS, {}).keys()]
+    assert.deepEqual(stored.effective, [])
+    // Numbers of packs follow the order of the objects.
+    const wanted = keys.map((key) => (key.includes(sessionOf('a')) ? 'a' : 'b'))
+    assert.deepEqual(
+      packs,
+      wanted.map((name) => toHex(idOf(name))),
+    )
+  })
+
+  it('needs at most 40 bytes of memory a chunk, and room for a small run', async () => {
     const count = 100_000
     const writer = new PackTableWriter()
     const packs: IndexedPack[] = []
@@ -307,8 +325,9 @@ describe('loadIndex()', () => {
     const { key, object } = encodeIndex(KEYS, sessionOf('large'), 0, packs)
     await storage.put(key, object)
     await storage.put(`commits/${sessionOf('large')}`, Buffer.from('committed'))
-    const { table } = await loadIndex(storage, KEYS, {})
+    const { table, numbers } = await loadIndex(storage, KEYS, {})
+    const bytes = table.memoryBytes + numbers.memoryBytes
     assert.equal(table.size, count)
-    assert.ok(table.memoryBytes <= 45 * (count + 10_000), `${table.memoryBytes / count} bytes`)
+    assert.ok(bytes <= 40 * (count + 10_000), `${bytes / count} bytes`)
   })
 })

@@ -5,6 +5,7 @@ import type { Storage } from '../../storage/storage.ts'
 import type { RepositoryKeys } from '../keys.ts'
 import { type SegmentRecord, readPackTable } from '../pack/pack-format.ts'
 import { type CondemnedSets, readCondemned } from '../sessions/condemned.ts'
+import { ChunkNumbers } from '../chunk-numbers.ts'
 import { ChunkTable } from '../chunk-table.ts'
 import { type IndexedPack, decodeIndex } from './index-object.ts'
 import { type IndexObject, type StoredIndex, readStoredIndex } from './read-index.ts'
@@ -22,6 +23,8 @@ export interface KnownPack {
 /** Packs, and where their chunks are. */
 export interface IndexedChunks {
   readonly table: ChunkTable
+  /** Where the chunks lie that have a number in `table`. */
+  readonly numbers: ChunkNumbers
   /** Each once, however many index objects name it. */
   readonly packs: readonly KnownPack[]
 }
@@ -69,23 +72,31 @@ export async function loadIndex(
   const onUnreadable = options.toWrite ? undefined : (): void => undefined
   const condemned = await readCondemned(storage, keys, { signal: options.signal, onUnreadable })
   const stored = await readStoredIndex(storage, options)
-  return toLoadedIndex(effectivePacks(stored, keys, options), condemned, stored)
+  return toLoadedIndex(takeEffectivePacks(stored, keys, options), condemned, stored)
 }
 
-/** The packs that count: those named by index objects of committed runs, each once, by id. */
-export function effectivePacks(
-  { objects, registers }: StoredIndex,
+/**
+ * The packs that count: those named by index objects of committed runs, each once, by id. Takes these objects out of the stored
+ * index one by one, since the sealed bytes of a large index are as many as the decoded ones.
+ */
+export function takeEffectivePacks(
+  { effective }: Pick<StoredIndex, 'effective'>,
   keys: RepositoryKeys,
   options: LoadOptions,
 ): Map<string, MeasuredPack> {
   const packs = new Map<string, MeasuredPack>()
-  for (const object of objects) {
-    if (registers.get(object.session) !== 'committed') continue
+  for (const object of drain(effective)) {
     throwIfAborted(options.signal)
     const named = passOver(options.onDamaged, object.key, () => measuredPacks(keys, object))
     for (const pack of named ?? []) if (!packs.has(pack.indexed.id)) packs.set(pack.indexed.id, pack)
   }
   return packs
+}
+
+/** The items in their order; each is gone from the array when the next one comes. */
+function* drain<T>(items: T[]): Generator<T> {
+  items.reverse()
+  for (let item = items.pop(); item !== undefined; item = items.pop()) yield item
 }
 
 /** What `read` returns; `undefined` when it finds damage and there is somebody to tell. */
@@ -107,7 +118,11 @@ export interface MeasuredPack {
 
 /** @throws {CairnError} `DATA_CORRUPT` when the object or one of its tables makes no sense */
 export function measuredPacks(keys: RepositoryKeys, { key, object }: IndexObject): MeasuredPack[] {
-  return decodeIndex(keys, key, object).map((indexed) => ({ indexed, known: countChunks(indexed) }))
+  return decodeIndex(keys, key, object).map((indexed) => {
+    const known = countChunks(indexed)
+    // One buffer less a pack: a million packs would be 100 MB.
+    return { indexed: { ...indexed, header: known.header }, known }
+  })
 }
 
 /** The index in memory: of these packs, without those that are condemned. */
@@ -118,7 +133,7 @@ export function toLoadedIndex(
 ): LoadedIndex {
   const common = {
     reclamations: condemned,
-    indexKeys: effectiveKeys(stored),
+    indexKeys: stored.indexKeys,
     commits: stored.commits,
   }
   if (condemned.size === 0) return { ...fillTable(packs), condemned: undefined, ...common }
@@ -132,22 +147,19 @@ export function toLoadedIndex(
   return { ...fillTable(live), condemned: fillTable(retiring), ...common }
 }
 
-/** Keys of the index objects that count. */
-export function effectiveKeys({ objects, registers }: StoredIndex): Set<string> {
-  return new Set(objects.flatMap(({ key, session }) => (registers.get(session) === 'committed' ? [key] : [])))
-}
-
 function fillTable(measured: ReadonlyMap<string, MeasuredPack>): IndexedChunks {
   // Counted, not estimated from the bytes: 16 ms for a million chunks, and 6 % less memory.
   const packs = Array.from(measured.values(), ({ known }) => known)
   const table = ChunkTable.create(packs.reduce((sum, pack) => sum + pack.chunks, SPARE_CHUNKS))
-  let number = 0
+  const numbers = new ChunkNumbers()
   for (const { indexed } of measured.values()) {
-    for (const { ids, chunks, offset, sealedBytes } of segmentsOf(indexed))
-      for (let i = 0; i < chunks; i++) table.add(ids, number, offset, sealedBytes, i, i * CHUNK_ID_BYTES)
-    number++
+    numbers.beginPack()
+    for (const { ids, chunks, sealedBytes } of segmentsOf(indexed)) {
+      const first = numbers.addSegment(sealedBytes, chunks)
+      for (let i = 0; i < chunks; i++) table.add(first + i, ids, i * CHUNK_ID_BYTES)
+    }
   }
-  return { table, packs }
+  return { table, numbers, packs }
 }
 
 /** What is kept of a pack in memory. */

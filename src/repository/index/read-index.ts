@@ -13,8 +13,12 @@ export interface IndexObject {
 
 /** What the store's index said at one moment, before anything is opened. */
 export interface StoredIndex {
-  /** All index objects, also of runs that do not count. */
-  readonly objects: readonly IndexObject[]
+  /** The index objects that count: of runs that have committed. Who decodes them takes them out, so as not to keep both. */
+  readonly effective: IndexObject[]
+  /** Those of all other runs. */
+  readonly others: readonly IndexObject[]
+  /** Keys of the index objects that count. */
+  readonly indexKeys: ReadonlySet<string>
   /** How the runs ended that have a register, or had one when the reading began. */
   readonly registers: ReadonlyMap<SessionId, 'committed' | 'aborted'>
   /** Runs that have committed, and whose index objects are all among `objects`. */
@@ -53,7 +57,12 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
     )
     // The register of a run goes once its index objects are replaced. Those that were read before count: what they say was so.
     for (const [session, end] of before) if (!registers.has(session)) registers.set(session, end)
-    if (!mayLack) return { objects: [...read.values()], registers, commits }
+    if (!mayLack) {
+      const { effective = [], others = [] } = Object.groupBy(read.values(), ({ session }) =>
+        registers.get(session) === 'committed' ? 'effective' : 'others',
+      )
+      return { effective, others, indexKeys: new Set(effective.map(({ key }) => key)), registers, commits }
+    }
     before = registers
   }
 }
