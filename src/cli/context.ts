@@ -92,6 +92,7 @@ export class CommandContext {
     return {
       location,
       keyFolder: this.folders.keys,
+      cacheFolder: this.folders.cache,
       askPassphrase: passphraseAsker(env, { secrets, signal }),
       signal,
       clock,

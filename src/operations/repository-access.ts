@@ -14,6 +14,8 @@ export interface RepositoryAccess extends AbortOptions {
   readonly location: string
   /** Where key files of `keyfile` repositories are kept. */
   readonly keyFolder: string
+  /** Where what was read of repositories on other machines is kept; without it, nowhere. */
+  readonly cacheFolder?: string | undefined
   /** Asks for the passphrase; `undefined` gives up, which ends in `WRONG_PASSWORD`. Never asked when none is needed. */
   readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
   readonly clock?: Clock
@@ -35,9 +37,8 @@ export async function withRepository<T>(
   const storage = await (access.openStorage ?? openStorage)(access.location)
   try {
     const keyFiles = new FolderKeyFiles(access.keyFolder)
-    return await use(
-      await openRepository(storage, { keyFiles, askPassphrase: access.askPassphrase, signal: access.signal }),
-    )
+    const { askPassphrase, cacheFolder, signal } = access
+    return await use(await openRepository(storage, { keyFiles, askPassphrase, cacheFolder, signal }))
   } finally {
     await storage.close()
   }
