@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import { folders, variable, type Folders } from '../config/environment.ts'
+import { splitCommand } from '../config/split-command.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { Output } from './output/output.ts'
 import { interpretPositionals, splitLocation, type PositionalOptions } from './positionals.ts'
@@ -15,6 +16,8 @@ export interface CommonOptions {
   readonly progress?: boolean
   readonly showRc?: true
   readonly exitCodes?: 'cairn' | 'borg'
+  readonly rsh?: string
+  readonly remotePath?: string
 }
 
 /** What a command works on, after its arguments, `-r` and the environment have been read. */
@@ -96,6 +99,17 @@ export class CommandContext {
       askPassphrase: passphraseAsker(env, { secrets, signal }),
       signal,
       clock,
+      ...this.remote(),
+    }
+  }
+
+  /** How repositories on other machines are reached. */
+  remote(): Pick<RepositoryAccess, 'rsh' | 'remotePath'> {
+    const { env } = this.world
+    const rsh = this.common.rsh ?? variable(env, 'RSH')
+    return {
+      rsh: rsh === undefined ? undefined : splitCommand(rsh),
+      remotePath: this.common.remotePath ?? variable(env, 'REMOTE_PATH'),
     }
   }
 

@@ -74,6 +74,7 @@ async function run(
     encryption,
     passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
     chunkerParams: options.chunkerParams,
+    ...context.remote(),
     signal: world.signal,
     clock: world.clock,
   })

@@ -109,6 +109,8 @@ function addCommonOptions(command: Command): void {
     .option('--progress', 'show progress, also when the output is not a terminal')
     .option('--no-progress', 'show no progress')
     .option('--show-rc', 'end with a line that tells the exit code')
+    .option('--rsh <CMD>', 'in place of ssh, to reach another machine (CAIRN_RSH, BORG_RSH)')
+    .option('--remote-path <CMD>', 'in place of cairn, on another machine (CAIRN_REMOTE_PATH)')
     .addOption(new Option('--exit-codes <SET>', 'exit codes to use').choices(['cairn', 'borg']))
 }
 

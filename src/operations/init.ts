@@ -1,13 +1,12 @@
-import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
 import { type EncryptionMode, TOP_LEVEL_NAMES, createRepository } from '../repository/repository.ts'
-import { openStorage } from '../storage/location.ts'
+import { type SshOptions, openStorage } from '../storage/location.ts'
 
 export type { EncryptionMode }
 
-export interface InitOptions extends AbortOptions {
+export interface InitOptions extends SshOptions {
   /** Location without `::NAME`. */
   readonly location: string
   /** Where key files of `keyfile` repositories are kept. */
@@ -37,7 +36,7 @@ export async function initRepository(options: InitOptions): Promise<InitResult> 
   const { encryption, passphrase, chunkerParams, clock, keyFolder } = options
   const chunker = chunkerParams === undefined ? undefined : parseChunkerParams(chunkerParams)
   const keyFiles = new FolderKeyFiles(keyFolder)
-  const storage = await openStorage(options.location, { create: true, mayContain: TOP_LEVEL_NAMES })
+  const storage = await openStorage(options.location, { ...options, create: true, mayContain: TOP_LEVEL_NAMES })
   try {
     const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, clock })
     const keyFile = encryption === 'keyfile' ? keyFiles.pathOf(repository.id) : undefined

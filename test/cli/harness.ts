@@ -51,6 +51,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     env: { HOME: '/home/ann', ...options.env },
     stdout,
     stderr,
+    connection: unexpected('connection'),
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
     operations: { ...UNEXPECTED, ...options.operations },
@@ -87,6 +88,7 @@ const UNEXPECTED: Operations = {
   repair: unexpected('repair'),
   compact: unexpected('compact'),
   prune: unexpected('prune'),
+  serve: unexpected('serve'),
 }
 
 /** A machine without a terminal. */

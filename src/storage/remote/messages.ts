@@ -50,7 +50,7 @@ export function encodeError(error: unknown): { code: ErrorCode; message: string 
 export function decodeError(value: unknown, location: string): CairnError {
   const { code, message } = (value ?? {}) as Partial<Record<'code' | 'message', unknown>>
   const known = typeof code === 'string' && Object.hasOwn(ERROR_CODES, code) ? (code as ErrorCode) : undefined
-  const text = typeof message === 'string' ? message : 'it does not say why'
+  const text = typeof message === 'string' ? message.replaceAll(/\p{C}+/gu, ' ') : 'it does not say why'
   if (known === undefined || known === 'INTERNAL' || known === 'CANCELLED')
     return new CairnError('STORAGE_UNAVAILABLE', `${location} failed: ${text}`)
   return new CairnError(known, `${text} (at ${location})`)
