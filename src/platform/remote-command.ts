@@ -8,8 +8,8 @@ export interface RemoteCommand {
   readonly output: Writable
   /** What it said at the end, when it has ended or does so within a moment; `undefined` when it did neither fail nor say anything. */
   readonly explainEnd: () => Promise<string | undefined>
-  /** Ends its input, and resolves when it has ended; ends it by force when it does not. */
-  readonly close: () => Promise<void>
+  /** Ends its input, and resolves when it has ended; ends it by force when it does not, or at once. */
+  readonly close: (options?: { readonly atOnce: boolean }) => Promise<void>
 }
 
 /** Last bytes of standard error that are kept. */
@@ -75,10 +75,10 @@ class RunningCommand implements RemoteCommand {
     return signalCode ? `${this.#program} was ended by ${signalCode}` : undefined
   }
 
-  async close(): Promise<void> {
+  async close({ atOnce } = { atOnce: false }): Promise<void> {
     this.output.end()
     this.input.resume() // what it still says is in its way
-    if (await within(this.#ended, CLOSE_MS)) return
+    if (!atOnce && (await within(this.#ended, CLOSE_MS))) return
     this.#child.kill('SIGKILL')
     await this.#ended
   }

@@ -21,8 +21,8 @@ export interface Link {
   readonly output: Writable
   /** What those in between say about a connection that broke, if anything, such as the last words of `ssh`. */
   readonly explainEnd: () => Promise<string | undefined>
-  /** Ends those in between, and resolves when they have ended. */
-  readonly close: () => Promise<void>
+  /** Ends those in between, by force if it has to be at once, and resolves when they have ended. */
+  readonly close: (options?: { readonly atOnce: boolean }) => Promise<void>
 }
 
 export interface RemoteStorageOptions {
@@ -189,7 +189,7 @@ export class RemoteStorage implements Storage {
   async #break(error: CairnError | undefined): Promise<string> {
     const why = (await this.#link.explainEnd()) ?? error?.message ?? 'the far end has ended it'
     for (const { reject, action } of this.#pending.values()) reject(this.#brokenError(action, why))
-    await this.#link.close() // one that stalls holds on to what was to be sent
+    await this.#link.close({ atOnce: true }) // one that stalls would hold on to what was to be sent
     return why
   }
 

@@ -8,6 +8,8 @@ export interface SshOptions extends AbortOptions {
   readonly rsh?: readonly string[] | undefined
   /** In place of `cairn`: how it is called on the far machine, as a shell there understands it. */
   readonly remotePath?: string | undefined
+  /** Silence after which the far machine counts as gone. Default: a minute. */
+  readonly silenceMs?: number | undefined
 }
 
 /**
@@ -19,23 +21,18 @@ export interface SshOptions extends AbortOptions {
 export async function openSshStorage(
   text: string,
   location: RemoteLocation,
-  {
-    rsh = ['ssh'],
-    remotePath = 'cairn',
-    create,
-    mayContain,
-    signal,
-  }: SshOptions & { create: boolean; mayContain: readonly string[] },
+  options: SshOptions & { readonly create: boolean; readonly mayContain: readonly string[] },
 ): Promise<RemoteStorage> {
+  const { rsh = ['ssh'], remotePath = 'cairn', create, mayContain, signal, silenceMs } = options
   const command = await startRemoteCommand([...rsh, ...sshDestination(location), `${remotePath} serve`])
   const open = { path: location.path, create, mayContain }
   const link = {
     input: command.input,
     output: command.output,
     explainEnd: async () => explain(await command.explainEnd(), remotePath, location.host),
-    close: () => command.close(),
+    close: (how?: { readonly atOnce: boolean }) => command.close(how),
   }
-  return RemoteStorage.open(link, { location: text, open, signal })
+  return RemoteStorage.open(link, { location: text, open, signal, silenceMs })
 }
 
 /** What shells say of a command that is not there, and what to do about it. */
