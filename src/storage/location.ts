@@ -4,6 +4,7 @@ import { CairnError } from '../base/errors.ts'
 import { parseRemoteLocation } from './remote-location.ts'
 import { type SshOptions, openSshStorage } from './remote/ssh.ts'
 import { LocalStorage } from './local/local-storage.ts'
+import { SftpStorage } from './sftp/sftp-storage.ts'
 import type { Storage } from './storage.ts'
 
 export type { SshOptions }
@@ -59,7 +60,9 @@ export async function openStorage(repository: string, options: OpenStorageOption
   const remote = parseRemoteLocation(repository)
   if (remote) {
     const { create = false, mayContain = [] } = options
-    return openSshStorage(repository, remote, { ...options, create, mayContain })
+    const request = { ...options, create, mayContain }
+    if (remote.scheme === 'sftp') return SftpStorage.open(repository, remote, request)
+    return openSshStorage(repository, remote, request)
   }
   const path = localPath(repository)
   return options.create ? LocalStorage.create(path, options) : LocalStorage.open(path)
