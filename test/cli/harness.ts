@@ -55,6 +55,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     clock: fixedClock(NOW_MS),
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
+    background: { run: unexpected('background.run'), isInside: false, detach: unexpected('background.detach') },
     secrets: options.secrets ?? noSecrets,
     placeholders: { nowMs: NOW_MS, hostname: 'vm', user: 'ann', pid: 42, fqdn: async () => 'vm.example.org' },
   }
@@ -86,6 +87,7 @@ const UNEXPECTED: Operations = {
   check: unexpected('check'),
   repair: unexpected('repair'),
   compact: unexpected('compact'),
+  mount: unexpected('mount'),
   prune: unexpected('prune'),
 }
 
