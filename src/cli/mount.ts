@@ -1,6 +1,7 @@
+import { InvalidArgumentError } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import type { PatternOption, ShowOptions } from '../operations/mount.ts'
-import type { CommandContext, DefineCommand } from './context.ts'
+import type { CommandContext, DefineCommand, Selection } from './context.ts'
 import { type FuseOptions, collectFuseOptions } from './mount-options.ts'
 import { parseCount } from './option-values.ts'
 import { type ShowCommandOptions, accessToShow, toShowOptions } from './show-options.ts'
@@ -11,6 +12,8 @@ import { addPatternOptions } from './pattern-options.ts'
 interface MountCommandOptions extends ShowCommandOptions {
   readonly foreground?: true
   readonly options?: FuseOptions
+  readonly webdav?: true
+  readonly port?: number
 }
 
 const HELP = `
@@ -25,11 +28,15 @@ standard error tells why (in the background only if that is a terminal or a file
 -o takes allow_other (let other users in), ignore_permissions (whoever gets in may read everything),
 uid=N, gid=N and umask=OCTAL (in place of the owners and modes that are stored).
 
+Where there is no FUSE, --webdav prints an address for browsers and WebDAV clients on this
+machine. It takes no DIR. The address is secret: whoever knows it may read everything.
+
 Examples:
   cairn mount /mnt/disk/backups /mnt/backups
   cairn mount /mnt/disk/backups::monday /mnt/monday
   cairn mount -r /mnt/disk/backups latest /mnt/ann home/ann --strip-components 2 --foreground
-  cairn umount /mnt/backups`
+  cairn umount /mnt/backups
+  cairn mount --webdav /mnt/disk/backups::monday`
 
 export const define: DefineCommand = (command, context) => {
   command
@@ -39,6 +46,8 @@ export const define: DefineCommand = (command, context) => {
     .usage('[REPO | REPO::SNAPSHOT] DIR [PATH...] [OPTIONS]')
     .option('-f, --foreground', 'stay in the foreground')
     .option('-o, --options <OPTIONS>', 'allow_other, ignore_permissions, uid=N … (see below)', collectFuseOptions)
+    .option('--webdav', 'do not mount, but serve programs on this machine by WebDAV, until Ctrl+C')
+    .option('--port <N>', 'port for --webdav (default: any that is free)', parsePort)
     .option('-a, --glob-archives <GLOB>', 'only snapshots whose names match, like web-*')
     .option('-P, --prefix <PREFIX>', 'only snapshots whose names begin so')
     .option('--first <N>', 'of these, the N oldest', parseCount)
@@ -65,6 +74,9 @@ async function run(
   patterns: readonly PatternOption[],
 ): Promise<void> {
   const { world, argv } = context
+  if (options.webdav) return serve(context, await context.select(values, 'repository'), options, patterns)
+  if (options.port !== undefined)
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot use --port without --webdav: a mount has none')
   const selection = await context.select(values, 'folder')
   const [mountPoint, ...paths] = selection.rest
   if (mountPoint === undefined)
@@ -106,5 +118,33 @@ async function mount(
   if (output.settings.json)
     output.json({ message_type: 'unmounted', ...rawField('mount_point', mountPoint), was_busy: end.wasBusy })
   else if (end.wasBusy) output.warning(`${printable(mountPoint)} was in use when it was unmounted`)
-  else output.note(`cairn: unmounted ${printable(mountPoint)}`)
+  else if (!world.background.isInside) output.note(`cairn: unmounted ${printable(mountPoint)}`)
+}
+
+async function serve(
+  context: CommandContext,
+  selection: Selection,
+  options: MountCommandOptions,
+  patterns: readonly PatternOption[],
+): Promise<void> {
+  const { output, world } = context
+  if (options.options !== undefined)
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot use -o with --webdav: it is for mounts')
+  const { serveSnapshots } = await world.operations.mount()
+  await serveSnapshots(await accessToShow(context, selection.location), {
+    ...(await toShowOptions(context, selection, options, patterns)),
+    port: options.port ?? 0,
+    onServing(url) {
+      if (output.settings.json) output.json({ message_type: 'serving', url })
+      else output.line(url)
+      output.note('cairn: serving until Ctrl+C; whoever knows this address may read everything')
+      output.flush()
+    },
+  })
+}
+
+function parsePort(value: string): number {
+  const port = Number(value)
+  if (!/^\d{1,5}$/.test(value) || port > 65_535) throw new InvalidArgumentError('It must be a port from 0 to 65535.')
+  return port
 }

@@ -33,7 +33,9 @@ export interface Operations {
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
   readonly repair: () => Promise<Pick<typeof import('../operations/repair.ts'), 'repairRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
-  readonly mount: () => Promise<Pick<typeof import('../operations/mount.ts'), 'mountSnapshots' | 'unmountSnapshots'>>
+  readonly mount: () => Promise<
+    Pick<typeof import('../operations/mount.ts'), 'mountSnapshots' | 'serveSnapshots' | 'unmountSnapshots'>
+  >
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
 }
 

@@ -1,7 +1,9 @@
 import type { Clock } from '../base/clock.ts'
+import { toRawName } from '../base/raw-name.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import {
   type Entry,
+  type EntryStat,
   FixedListing,
   type Folder,
   type Listing,
@@ -136,5 +138,9 @@ class MadeSymlink extends MadeEntry implements SymlinkEntry {
 
   async readTarget(): Promise<string> {
     return this.#target
+  }
+
+  override async stat(): Promise<EntryStat> {
+    return { ...(await super.stat()), sizeBytes: toRawName(this.#target).length }
   }
 }

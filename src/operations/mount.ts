@@ -2,6 +2,7 @@ import os from 'node:os'
 import { systemClock } from '../base/clock.ts'
 import { FuseAdapter } from '../mount/fuse-adapter.ts'
 import { type MountIssue, type OpenMount, openMount } from '../mount/open-mount.ts'
+import { serveWebdav } from '../mount/webdav.ts'
 import { findMountPoint, mountFuse, unmountFuse } from '../platform/fuse.ts'
 import { currentUser } from '../platform/owners.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -78,13 +79,33 @@ export async function mountSnapshots(access: RepositoryAccess, options: MountOpt
   })
 }
 
+export interface ServeOptions extends ShowOptions {
+  /** 0 for any that is free. */
+  readonly port: number
+  /** Is called once it can be used, with the address, which is a secret: whoever knows it may read everything. */
+  readonly onServing: (url: string) => void
+}
+
+/**
+ * Shows snapshots to programs on this machine by WebDAV, until the signal says so.
+ *
+ * @throws {CairnError} as `mountSnapshots`
+ */
+export async function serveSnapshots(access: RepositoryAccess, options: ServeOptions): Promise<void> {
+  return withShown(access, options, async ({ root }) => {
+    await using server = await serveWebdav(root, options.port)
+    options.onServing(server.url)
+    await aborted(access.signal)
+  })
+}
+
 /** Unmounts what `mountSnapshots` has mounted, in whatever process. @throws {CairnError} `TARGET_FAILED` */
 export async function unmountSnapshots(mountPoint: string): Promise<void> {
   return unmountFuse(mountPoint)
 }
 
 /** Opens the repository for as long as `use` takes, which is given what it shows. */
-export async function withShown<T>(
+async function withShown<T>(
   access: RepositoryAccess,
   options: ShowOptions,
   use: (opened: OpenMount) => Promise<T>,

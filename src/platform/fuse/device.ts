@@ -32,7 +32,7 @@ const MS_NODEV = 4
 const MNT_DETACH = 2
 const UMOUNT_NOFOLLOW = 8
 
-const ADVICE = 'mount needs FUSE; without it, --webdav shows the same to programs on this machine'
+const ADVICE = 'where FUSE cannot be used, --webdav shows the same to programs on this machine'
 
 /**
  * Mounts a file system whose requests can be read from the descriptor returned, which does not block.
@@ -179,7 +179,7 @@ function refused(directory: string, reason: string, cause?: unknown): CairnError
 }
 
 function notUnmounted(directory: string, reason: string, isBusy: boolean): CairnError {
-  const advice = isBusy ? "a program uses it: 'fuser -vm DIR' tells which" : 'check who mounted it'
+  const advice = isBusy ? `'fuser -vm ${toPrintable(directory)}' tells which programs use it` : 'check who mounted it'
   return new CairnError('TARGET_FAILED', `Cannot unmount ${toPrintable(directory)}: ${reason}; ${advice}`, {
     details: { isBusy },
   })
