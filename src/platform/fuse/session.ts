@@ -14,6 +14,7 @@ import {
   type FuseRequest,
   GET_FLAGS,
   KEEP_CACHE,
+  NO_FLUSH,
   MAX_READ_BYTES,
   OPCODES,
   REQUEST_BUFFER_BYTES,
@@ -201,7 +202,7 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
       case OPCODES.OPEN: {
         const file = await fileSystem.open(this.#nodeOf(request))
         this.#files.set(BigInt(++this.#lastHandle), file)
-        return encodeOpen(this.#lastHandle, KEEP_CACHE)
+        return encodeOpen(this.#lastHandle, KEEP_CACHE | NO_FLUSH)
       }
       case OPCODES.READ: {
         const file = handleIn(this.#files, body)
@@ -244,10 +245,9 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
       }
       case OPCODES.STATFS:
         return encodeStatfs()
-      case OPCODES.FLUSH:
       case OPCODES.DESTROY:
         return undefined
-      default:
+      default: // FLUSH among them, which is then asked no more
         throw failure(WRITING_OPCODES.has(opcode) ? EROFS : ENOSYS)
     }
   }

@@ -16,7 +16,6 @@ export const OPCODES = {
   RELEASE: 18,
   GETXATTR: 22,
   LISTXATTR: 23,
-  FLUSH: 25,
   INIT: 26,
   OPENDIR: 27,
   READDIR: 28,
@@ -75,6 +74,8 @@ const INIT_FLAGS = {
 
 /** Of a file: what the kernel has read of it is good for the next one who opens it. */
 export const KEEP_CACHE = 1 << 1
+/** Of a file: closing it needs no request. */
+export const NO_FLUSH = 1 << 5
 /** Of a directory: its listing may be kept too. */
 export const CACHE_DIR = 1 << 3
 
