@@ -33,9 +33,7 @@ machine. It takes no DIR. The address is secret: whoever knows it may read every
 
 Examples:
   cairn mount /mnt/disk/backups /mnt/backups
-  cairn mount /mnt/disk/backups::monday /mnt/monday
   cairn mount -r /mnt/disk/backups latest /mnt/ann home/ann --strip-components 2 --foreground
-  cairn umount /mnt/backups
   cairn mount --webdav /mnt/disk/backups::monday`
 
 export const define: DefineCommand = (command, context) => {

@@ -5,7 +5,8 @@ const HELP = `
 Also takes away a mount whose process was killed ('Transport endpoint is not connected').
 
 Examples:
-  cairn umount /mnt/backups`
+  cairn umount /mnt/backups
+  cairn umount --json ~/restored`
 
 export const define: DefineCommand = (command, context) => {
   command

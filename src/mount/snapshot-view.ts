@@ -88,8 +88,12 @@ export class SnapshotView {
     if (node.type !== 'dir' && !this.#loadedLinks) return undefined
     if (!node.holes) return this.#toStat(id, node, undefined)
     const what = `the holes of ${toPrintable(path)}`
-    if (contentOfAttachment(node.holes, what)) return undefined
-    return this.#toStat(id, node, toHoleTable(decodeHoles(node.holes.subarray(1), node.sizeBytes, what)))
+    try {
+      if (contentOfAttachment(node.holes, what)) return undefined
+      return this.#toStat(id, node, toHoleTable(decodeHoles(node.holes.subarray(1), node.sizeBytes, what)))
+    } catch {
+      return undefined // `stat` reports it
+    }
   }
 
   /** The inode of a node, which all its names have. */
