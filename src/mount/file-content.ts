@@ -4,7 +4,7 @@ import { type ChunkRef, type ContentStretch, type LoadChunk, findStretch } from 
 import { type HoleTable, holeBytes } from '../snapshot/hole-table.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { HoleMap, type Piece } from './hole-map.ts'
-import type { SegmentCache } from './segment-cache.ts'
+import { type SegmentCache, SegmentLease } from './segment-cache.ts'
 
 /** How far behind what was read last chunks are read ahead, where a file is read from front to back. */
 const AHEAD_BYTES = 16 << 20
@@ -49,19 +49,22 @@ export class FileContent {
   }
 
   /**
-   * Pieces that together have `length` bytes from `offset` on, fewer where the file ends. Nobody may write to them; they are good as
-   * long as they are referred to.
+   * Pieces that together have `length` bytes from `offset` on, fewer where the file ends. Nobody may write to them, and whoever needs
+   * them for longer than the turn of the event loop in which this resolves has to copy them.
    *
    * @throws {CairnError} `DATA_CORRUPT`, and what reading from the store throws
    */
   async read(offset: number, length: number): Promise<readonly Uint8Array[]> {
+    const lease = new SegmentLease()
     try {
       const pieces = [...this.#holes.pieces(offset, length)]
-      const parts = await Promise.all(pieces.map(async (piece) => this.#readPiece(piece)))
+      const parts = await Promise.all(pieces.map(async (piece) => this.#readPiece(piece, lease)))
       return parts.flat()
     } catch (error) {
       this.#options.onIssue(error)
       throw error
+    } finally {
+      setImmediate(() => lease.end())
     }
   }
 
@@ -70,7 +73,7 @@ export class FileContent {
     return this.#holes.seek(offset, what)
   }
 
-  async #readPiece({ contentOffset, length }: Piece): Promise<readonly Uint8Array[]> {
+  async #readPiece({ contentOffset, length }: Piece, lease: SegmentLease): Promise<readonly Uint8Array[]> {
     if (contentOffset === undefined) return zeros(length)
     const end = contentOffset + length
     const wanted: { readonly ref: ChunkRef; readonly start: number }[] = []
@@ -78,7 +81,7 @@ export class FileContent {
     this.#readOn(contentOffset, end)
     return Promise.all(
       wanted.map(async ({ ref, start }) => {
-        const chunk = await this.#options.segments.read(ref.id)
+        const chunk = await this.#options.segments.read(ref.id, lease)
         if (chunk.length !== ref.bytes)
           throw this.#damaged(`a chunk of it has ${chunk.length} bytes, its list says ${ref.bytes}`)
         return chunk.subarray(Math.max(0, contentOffset - start), Math.min(chunk.length, end - start))

@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { CHUNK_ID_BYTES } from '../base/ids.ts'
+import { release } from '../codec/release.ts'
 import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
 import { type ChunkAddress, type Repository, getPackRange } from '../repository/repository.ts'
 import { type SealedSegment, chunkAt } from '../repository/segment-reader.ts'
@@ -13,10 +14,31 @@ const MAX_AHEAD = 6
 
 interface Cached {
   readonly segment: Promise<DecodedSegment>
-  /** 0 until it is there. */
-  bytes: number
+  /** Its memory once it is there. */
+  bytes: Uint8Array | undefined
   /** Read ahead, and not asked for since. */
   isAhead: boolean
+  /** Leases that hold it. */
+  holders: number
+  isDropped: boolean
+}
+
+/** Keeps what was read by it in memory until it is ended. */
+export class SegmentLease {
+  readonly #held: Cached[] = []
+
+  /** For `SegmentCache`. */
+  hold(cached: Cached): void {
+    cached.holders++
+    this.#held.push(cached)
+  }
+
+  end(): void {
+    for (const cached of this.#held.splice(0)) {
+      cached.holders--
+      letGo(cached)
+    }
+  }
 }
 
 export interface SegmentCacheOptions extends AbortOptions {
@@ -45,15 +67,19 @@ export class SegmentCache implements AsyncDisposable {
   }
 
   /**
-   * The verified plaintext of a chunk: a view that nobody may write to, and that is good as long as it is referred to.
+   * The verified plaintext of a chunk: a view that nobody may write to, and that is good until the lease ends.
    *
    * @throws {CairnError} as `Repository.readChunk`
    */
-  async read(id: Uint8Array): Promise<Uint8Array> {
+  async read(id: Uint8Array, lease: SegmentLease): Promise<Uint8Array> {
     const { repository, signal } = this.#options
     const address = repository.addressOf(id)
     try {
-      if (address) return verified(await this.#segment(address, false), id, address)
+      if (address) {
+        const cached = this.#segment(address, false)
+        lease.hold(cached)
+        return verified(await cached.segment, id, address)
+      }
     } catch (error) {
       if (!isCairnError(error, 'DATA_CORRUPT')) throw error
     }
@@ -66,7 +92,7 @@ export class SegmentCache implements AsyncDisposable {
     const address = this.#options.repository.addressOf(id)
     if (!address || this.#cached.has(nameOf(address))) return true
     if (this.#ahead >= MAX_AHEAD) return false
-    this.#segment(address, true).catch(() => undefined) // whoever reads it is told
+    this.#segment(address, true)
     return true
   }
 
@@ -74,7 +100,7 @@ export class SegmentCache implements AsyncDisposable {
     return this.#pool.close()
   }
 
-  #segment(address: ChunkAddress, isAhead: boolean): Promise<DecodedSegment> {
+  #segment(address: ChunkAddress, isAhead: boolean): Cached {
     const name = nameOf(address)
     const cached = this.#cached.get(name) ?? this.#fetch(address, name, isAhead)
     if (cached.isAhead && !isAhead) {
@@ -83,19 +109,25 @@ export class SegmentCache implements AsyncDisposable {
     }
     this.#cached.delete(name)
     this.#cached.set(name, cached) // used last
-    return cached.segment
+    return cached
   }
 
   #fetch(address: ChunkAddress, name: string, isAhead: boolean): Cached {
     if (isAhead) this.#ahead++
-    const cached: Cached = { segment: this.#decode(address), bytes: 0, isAhead }
+    const cached: Cached = {
+      segment: this.#decode(address),
+      bytes: undefined,
+      isAhead,
+      holders: 0,
+      isDropped: false,
+    }
     cached.segment.then(
       ({ bytes }) => {
-        cached.bytes = bytes.length
+        cached.bytes = bytes
         this.#bytes += bytes.length
         this.#makeRoom()
       },
-      () => this.#drop(name),
+      () => this.#drop(name), // whoever reads it is told
     )
     return cached
   }
@@ -119,7 +151,7 @@ export class SegmentCache implements AsyncDisposable {
   #makeRoom(): void {
     for (const [name, { bytes }] of this.#cached) {
       if (this.#bytes <= MAX_BYTES) return
-      if (bytes > 0) this.#drop(name)
+      if (bytes) this.#drop(name)
     }
   }
 
@@ -127,9 +159,16 @@ export class SegmentCache implements AsyncDisposable {
     const cached = this.#cached.get(name)
     if (!cached) return
     this.#cached.delete(name)
-    this.#bytes -= cached.bytes
+    this.#bytes -= cached.bytes?.length ?? 0
     if (cached.isAhead) this.#ahead--
+    cached.isDropped = true
+    letGo(cached)
   }
+}
+
+/** Frees the memory of what nobody has or wants any more: left to the garbage collector, that takes as long as the decoding. */
+function letGo({ bytes, holders, isDropped }: Cached): void {
+  if (bytes && isDropped && holders === 0) release(bytes)
 }
 
 function nameOf({ pack, segmentOffset }: ChunkAddress): string {

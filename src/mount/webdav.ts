@@ -247,7 +247,7 @@ async function sendFile(request: IncomingMessage, response: ServerResponse, file
     const pieces = await content.read(at, Math.min(PIECE_BYTES, end - at))
     // Only now: a file whose beginning is damaged is an error of its own.
     if (!response.headersSent) response.writeHead(status, full)
-    for (const piece of pieces) response.write(piece)
+    response.write(Buffer.concat(pieces)) // a copy: pieces are good for this turn only
     if (!(await isDrained(response))) return
   }
   if (!response.headersSent) response.writeHead(status, full)

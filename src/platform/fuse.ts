@@ -4,6 +4,7 @@
  * Linux only.
  */
 import { realpathSync, statSync } from 'node:fs'
+import { stat, statfs, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
 import { fromRawName, toPrintable, toSystemPath } from '../base/raw-name.ts'
@@ -82,6 +83,7 @@ export async function mountFuse<Node extends FuseNode, File, Folder>(
   const mount = new FuseMount(directory, session)
   try {
     await session.ready
+    await raiseReadAhead(directory)
   } catch (error) {
     await session.stop()
     await mount.done.catch(() => undefined)
@@ -92,6 +94,20 @@ export async function mountFuse<Node extends FuseNode, File, Folder>(
     )
   }
   return mount
+}
+
+/** What the kernel asks for ahead of a program that reads in order, in KiB. With its own 128, that takes a fifth longer (docs/decisions.md). */
+const READ_AHEAD_KIB = 1024
+
+/** Only root may, and not in every container; then it stays as it is. */
+async function raiseReadAhead(directory: string): Promise<void> {
+  try {
+    const { dev } = await stat(toSystemPath(directory))
+    const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00)
+    await writeFile(`/sys/class/bdi/${(dev >>> 8) & 0xfff}:${minor}/read_ahead_kb`, String(READ_AHEAD_KIB))
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error
+  }
 }
 
 /**
@@ -105,6 +121,7 @@ export async function findMountPoint(given: string): Promise<string> {
   try {
     if (!statSync(toSystemPath(directory)).isDirectory()) throw new CairnError('TARGET_FAILED', 'it is no folder')
     if (!isMounted(directory)) return directory
+    await statfs(toSystemPath(directory)) // asks who serves it, which stat need not
     throw new CairnError('TARGET_FAILED', 'snapshots are mounted there already')
   } catch (error) {
     if (errnoOf(error) !== 'ENOTCONN' || !isMounted(directory)) throw unusable(given, 'mount on', error)

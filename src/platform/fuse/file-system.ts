@@ -43,7 +43,7 @@ export interface FuseFileSystem<Node extends FuseNode, File, Folder> {
   /** Bits as of `FS_IOC_GETFLAGS`. */
   readFlags(node: Node): Promise<number>
   open(file: Node): Promise<File>
-  /** Pieces that together have `length` bytes, fewer only at the end of the file; they are not changed before the next turn. */
+  /** Pieces that together have `length` bytes, fewer only at the end of the file; good for the turn in which it resolves. */
   read(file: File, offset: number, length: number): Promise<readonly Uint8Array[]>
   /** Where data or a hole begins at or behind `offset`, which lies in the file; the end of the file is a hole. */
   seek(file: File, offset: number, what: 'data' | 'hole'): number | undefined
