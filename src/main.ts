@@ -14,8 +14,18 @@ process.exitCode = await runProgram(await commandLine(), {
   clock: systemClock,
   operations: systemOperations,
   makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
+  background: {
+    run: async (argv) => (await import('./platform/background.ts')).runInBackground(argv, passphraseFds()),
+    isInside: process.env['CAIRN_IN_BACKGROUND'] !== undefined,
+    detach: async () => (await import('./platform/background.ts')).detach(),
+  },
 })
 watch.dispose()
+
+/** Descriptors that a passphrase is to be read from. */
+function passphraseFds(): number[] {
+  return ['CAIRN_PASSPHRASE_FD', 'BORG_PASSPHRASE_FD'].map((name) => Number(process.env[name] ?? 0))
+}
 
 /**
  * The arguments without loss. Node decodes them as UTF-8 and puts U+FFFD where that fails, which would make a path with another

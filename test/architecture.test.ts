@@ -20,6 +20,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   archiver: ['base', 'platform', 'codec', 'chunker', 'repository', 'snapshot', 'sources'],
   restorer: ['base', 'platform', 'codec', 'repository', 'snapshot', 'sources'],
   maintenance: ['base', 'platform', 'repository', 'snapshot'],
+  mount: ['base', 'platform', 'codec', 'repository', 'snapshot'],
   operations: [
     'base',
     'platform',
@@ -33,6 +34,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'archiver',
     'restorer',
     'maintenance',
+    'mount',
   ],
   daemon: ['base', 'config', 'db', 'operations'],
   server: ['base', 'platform', 'api', 'config', 'db', 'daemon', 'operations'],
@@ -48,7 +50,7 @@ const BUILTIN_HOMES: Record<string, string[]> = {
   worker_threads: ['platform'],
   crypto: ['codec', 'storage', 'server'], // storage: request signatures; server: session tokens
   sqlite: ['db'],
-  http: ['server', 'storage', 'sources', 'cli'], // sources: the Docker socket; cli: talking to the daemon
+  http: ['server', 'storage', 'sources', 'cli', 'mount'], // sources: the Docker socket; cli: the daemon; mount: WebDAV
 }
 
 /** Files with a narrower audience than their folder. */

@@ -271,9 +271,13 @@ export function cairn(args: readonly string[], options: CairnOptions = {}): Cair
 }
 
 /** Starts the command line in a process of its own, the first of a process group. */
-export function startCairn(args: readonly string[], options: Pick<CairnOptions, 'env'> = {}): ChildProcess {
+export function startCairn(
+  args: readonly string[],
+  options: Pick<CairnOptions, 'env'> & { readonly stdout?: 'pipe' } = {},
+): ChildProcess {
   const env = cairnEnv(options.env)
-  return spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'], env, detached: true })
+  const stdio = ['ignore', options.stdout ?? 'ignore', 'pipe'] as const
+  return spawn(process.execPath, [MAIN, ...args], { stdio: [...stdio], env, detached: true })
 }
 
 /** A shell's words for the command line; none of them may have a `'` in it. */

@@ -55,6 +55,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./info.ts'),
   },
   {
+    name: 'mount',
+    group: SNAPSHOTS,
+    summary: 'show snapshots as folders',
+    load: () => import('./mount.ts'),
+  },
+  {
+    name: 'umount',
+    group: SNAPSHOTS,
+    summary: 'end a mount',
+    load: () => import('./umount.ts'),
+  },
+  {
     name: 'delete',
     group: MANAGE,
     summary: 'delete snapshots; their space is reclaimed later',
@@ -167,4 +179,5 @@ export const OTHER_NAMES: Readonly<Record<string, string>> = {
   save: 'create',
   forget: 'delete',
   rm: 'delete',
+  unmount: 'umount',
 }

@@ -53,6 +53,24 @@ table('create with -r or variable', 'paths', true, [
   ['-- ::a', none, none, ['::a']],
 ])
 
+table('mount without -r or variable', 'folder', false, [
+  ['', none, none, []],
+  ['/mnt', none, none, ['/mnt']],
+  ['r /mnt', 'r', none, ['/mnt']],
+  ['r /mnt a b', 'r', none, ['/mnt', 'a', 'b']],
+  ['r::monday /mnt', 'r', 'monday', ['/mnt']],
+  ['latest /mnt', none, 'latest', ['/mnt']],
+])
+
+table('mount with -r or variable', 'folder', true, [
+  ['mnt', none, none, ['mnt']],
+  ['monday mnt', none, 'monday', ['mnt']],
+  ['monday mnt a', none, 'monday', ['mnt', 'a']],
+  ['/mnt a', none, none, ['/mnt', 'a']],
+  ['./mnt a', none, none, ['./mnt', 'a']],
+  ['::monday mnt', none, 'monday', ['mnt']],
+])
+
 table('list and info without -r or variable', 'repository', false, [
   ['', none, none, []],
   ['/mnt/r', '/mnt/r', none, []],

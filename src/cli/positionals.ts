@@ -7,6 +7,8 @@
  * - Without `::`, a command for paths takes paths. One for snapshots takes a snapshot, and one for either a repository or a
  *   snapshot takes a snapshot if the repository is named by `-r` or the environment. Names of snapshots have no `/`, so a first
  *   argument with one is no snapshot but a path or a repository, and `latest` is always a snapshot.
+ * - A command that mounts on a folder takes that folder, alone or after a repository or snapshot; with the repository named
+ *   elsewhere, a first argument without `/` is a snapshot if others follow.
  * - A path that contains `::` is written after `--`, or, when the repository is named elsewhere, as `./a::b`.
  */
 export interface Meaning {
@@ -16,7 +18,8 @@ export interface Meaning {
 }
 
 export interface PositionalOptions {
-  readonly wants: 'location' | 'repository' | 'snapshot' | 'paths'
+  /** `folder`: a folder follows in any case. */
+  readonly wants: 'location' | 'repository' | 'snapshot' | 'paths' | 'folder'
   /** How many of the arguments, from the end, came after `--`. */
   readonly literals: number
   /** `-r` or the environment names a repository. */
@@ -32,6 +35,7 @@ export function interpretPositionals(values: readonly string[], options: Positio
   if (separatorOf(first) >= 0 && !literal && !isPath) return { ...splitLocation(first), rest }
 
   if (options.wants === 'paths') return { repository: undefined, snapshot: undefined, rest: values }
+  if (options.wants === 'folder') return beforeFolder(values, options)
   const maybeSnapshot = !first.includes('/')
   if (options.wants === 'snapshot' && !maybeSnapshot)
     return { repository: undefined, snapshot: undefined, rest: values }
@@ -41,6 +45,17 @@ export function interpretPositionals(values: readonly string[], options: Positio
   if (isSnapshot && options.wants !== 'location') return { repository: undefined, snapshot: first, rest }
   const [snapshot, ...paths] = rest
   return { repository: first, snapshot, rest: paths }
+}
+
+/** Arguments of which the first may be a repository or a snapshot, when another one follows, and the next is a folder. */
+function beforeFolder(values: readonly string[], { repositoryKnown }: PositionalOptions): Meaning {
+  const [first = '', ...rest] = values
+  const isSnapshot = repositoryKnown ? !first.includes('/') : first === 'latest'
+  if (rest.length === 0 || (repositoryKnown && !isSnapshot))
+    return { repository: undefined, snapshot: undefined, rest: values }
+  return isSnapshot
+    ? { repository: undefined, snapshot: first, rest }
+    : { repository: first, snapshot: undefined, rest }
 }
 
 /** Where the `::` of `REPO::NAME` is: the first one outside of an IPv6 address in brackets; -1 when there is none. */

@@ -34,7 +34,9 @@ export async function runProgram(argv: readonly string[], world: World): Promise
   }
   const asBorg = context.common.exitCodes === 'borg'
   if (asBorg) exitCode = toBorgExitCode(exitCode)
-  if (context.common.showRc) output.errorLine(describeExitCode(exitCode, asBorg ? 1 : EXIT_WARNINGS))
+  // What runs in the background leaves this to the command that started it.
+  if (context.common.showRc && !world.background.isInside)
+    output.errorLine(describeExitCode(exitCode, asBorg ? 1 : EXIT_WARNINGS))
 
   const failure = await output.end()
   if (failure) {

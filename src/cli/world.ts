@@ -35,6 +35,9 @@ export interface Operations {
   readonly repair: () => Promise<Pick<typeof import('../operations/repair.ts'), 'repairRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
   readonly serve: () => Promise<Pick<typeof import('../operations/serve.ts'), 'serveRepositories'>>
+  readonly mount: () => Promise<
+    Pick<typeof import('../operations/mount.ts'), 'mountSnapshots' | 'serveSnapshots' | 'unmountSnapshots'>
+  >
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
 }
 
@@ -59,7 +62,22 @@ export const systemOperations: Operations = {
   repair: () => import('../operations/repair.ts'),
   compact: () => import('../operations/compact.ts'),
   serve: () => import('../operations/serve.ts'),
+  mount: () => import('../operations/mount.ts'),
   prune: () => import('../operations/prune.ts'),
+}
+
+/** Going on after the command has returned. */
+export interface Background {
+  /**
+   * Runs the command line in a process of its own that calls `detach`.
+   *
+   * @returns `undefined` as soon as it has done so, or the exit code if it ended before
+   */
+  readonly run: (argv: readonly string[]) => Promise<number | undefined>
+  /** Whether this is that process. */
+  readonly isInside: boolean
+  /** Lets go of terminal, current folder and standard streams, and lets `run` return. */
+  readonly detach: () => Promise<void>
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */
@@ -75,6 +93,7 @@ export interface World {
   readonly operations: Operations
   /** Makes a folder of the user's own data, and those above it. */
   readonly makeFolder: (folder: string) => Promise<void>
+  readonly background: Background
   /** The system's when absent. */
   readonly secrets?: SecretInput | undefined
   /** This machine's when absent. */

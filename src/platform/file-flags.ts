@@ -61,6 +61,13 @@ export function toFileFlags(attributes: number): number {
   return flags
 }
 
+/** What `FS_IOC_GETFLAGS` gives for these `FILE_FLAGS`. */
+export function toInodeFlags(flags: number): number {
+  let inodeBits = 0
+  for (const [ours, , inodeBit] of BITS) if (flags & ours) inodeBits |= inodeBit
+  return inodeBits
+}
+
 /**
  * Gives a regular file or directory exactly these `FILE_FLAGS`; other attributes stay. Anything else, and a file system that
  * cannot keep them, fails with `ENOTSUP`. Set them last: an immutable file takes nothing more, not even its times.

@@ -37,6 +37,25 @@ export async function loadLabels(
   return { labels: new Map(labels), pinned: await listIds(storage, 'pins/', options) }
 }
 
+/** Two texts: the first differs when a run has committed since, either when a snapshot came, went or was renamed. */
+export async function catalogState(
+  { storage }: Pick<Store, 'storage'>,
+  options: AbortOptions = {},
+): Promise<CatalogState> {
+  const state = async (...prefixes: string[]): Promise<string> => {
+    const keys: string[] = []
+    for (const prefix of prefixes) for await (const { key } of storage.list(prefix, options)) keys.push(key)
+    return keys.sort().join(' ')
+  }
+  const [commits, others] = await Promise.all([state('commits/'), state('forgotten/', 'labels/')])
+  return { commits, others }
+}
+
+export interface CatalogState {
+  readonly commits: string
+  readonly others: string
+}
+
 /**
  * Changes comment or tags of a snapshot; of two changes at once none is lost. `change` is given the label as it is, and returns
  * the fields to replace, or `undefined` for none; it is asked again when another process was quicker.

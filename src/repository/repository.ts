@@ -295,7 +295,11 @@ export class Repository {
     for await (const { key } of this.storage.list('index/', options)) gone.delete(key)
     // Index objects that name a pack go before it does. While all are there, what is missing is lost.
     if (gone.size === 0) return
-    this.#newerIndex = await loadIndex(this.storage, this.keys, { ...options, onDamaged: () => undefined })
+    const before = this.#index
+    const newer = await loadIndex(this.storage, this.keys, { ...options, onDamaged: () => undefined })
+    // What `loadIndex` has read meanwhile is newer still.
+    if (this.#index !== before) return
+    this.#newerIndex = newer
     this.#copies = undefined
   }
 

@@ -5,7 +5,7 @@ import { HEADER_BYTES, openHeader } from './sealed-object.ts'
 import { OBJECT_KINDS, type PackKind, type RepositoryKeys } from './keys.ts'
 import { CairnError } from '../base/errors.ts'
 import { release } from '../codec/release.ts'
-import { toHex } from '../base/ids.ts'
+import { CHUNK_ID_BYTES, toHex } from '../base/ids.ts'
 import { ChunkHasher } from '../codec/hash.ts'
 
 export { chunkAt }
@@ -50,6 +50,14 @@ export class SegmentReader {
   verify(chunk: Uint8Array | undefined, id: Uint8Array, pack: string): Uint8Array {
     if (chunk && this.#hasher.hash(chunk).equals(id)) return chunk
     throw new CairnError('DATA_CORRUPT', `Cannot read chunk ${toHex(id)}: pack ${pack} holds other bytes in its place`)
+  }
+
+  /** The ids that the chunks of a segment have, one after the other: for those who verify chunks in another thread. */
+  idsOf(segment: Segment): Uint8Array {
+    const ids = new Uint8Array(segment.ends.length * CHUNK_ID_BYTES)
+    for (const i of segment.ends.keys())
+      ids.set(this.#hasher.hash(chunkAt(segment, i) as Uint8Array), i * CHUNK_ID_BYTES)
+    return ids
   }
 
   #aeadOf(header: Uint8Array, what: string): Aead {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { ByteReader, ByteWriter } from '../base/binary.ts'
 import { isCairnError } from '../base/errors.ts'
 import { asChunkId, toHex } from '../base/ids.ts'
-import { type ChunkRef, contentIds, encodeContent, readContent, readInlineContent } from './content.ts'
+import { type ChunkRef, contentIds, encodeContent, findStretch, readContent, readInlineContent } from './content.ts'
 import { MemoryChunks, collect, testRef } from './testing.ts'
 
 const refs = (count: number, first = 0): ChunkRef[] => Array.from({ length: count }, (_, i) => testRef(first + i))
@@ -185,5 +185,45 @@ describe('content that is damaged or hostile', () => {
     for (let i = 0; i < 8; i++) writer.u8(0xff)
     writer.u8(0x7f)
     await assert.rejects(read(writer.view(), new MemoryChunks()), corrupt)
+  })
+})
+
+describe('findStretch()', () => {
+  it('finds the chunks around any byte, opening one list a level', async () => {
+    const chunks = new MemoryChunks()
+    const all = refs(20_000)
+    const content = encodeContent(all, chunks.save)
+    const starts: number[] = []
+    let total = 0
+    for (const { bytes } of all) {
+      starts.push(total)
+      total += bytes
+    }
+    const find = (at: number): ReturnType<typeof findStretch> => findStretch(content, at, chunks.load, 'the content')
+    for (const index of [0, 1, 127, 128, 9999, 19_999]) {
+      const at = starts[index] ?? 0
+      for (const byte of [at, at + (all[index]?.bytes ?? 0) - 1]) {
+        chunks.loaded = []
+        const stretch = await find(byte)
+        assert.ok(stretch && stretch.start <= byte && byte < stretch.end)
+        assert.equal(chunks.loaded.length, content[0])
+        const first = starts.indexOf(stretch.start)
+        assertSame(stretch.refs, all.slice(first, first + stretch.refs.length))
+        assert.ok(index >= first && index < first + stretch.refs.length)
+      }
+    }
+    assert.equal(await find(total), undefined)
+    assert.equal(await findStretch(encodeContent([], chunks.save), 0, chunks.load, 'nothing'), undefined)
+  })
+
+  it('notices a list that stands for other bytes than is said', async () => {
+    const chunks = new MemoryChunks()
+    const content = encodeContent(refs(100), chunks.save)
+    const [top] = readRefs(content.subarray(1))
+    const lying = new ByteWriter()
+    lying.u8(1)
+    lying.raw(top?.id ?? assert.fail())
+    lying.varint((top?.bytes ?? 0) + 1)
+    await assert.rejects(findStretch(lying.copy(), 0, chunks.load, 'the content'), { code: 'DATA_CORRUPT' })
   })
 })

@@ -107,6 +107,42 @@ export async function visitContent(
   }
 }
 
+/** Chunks of content that follow each other, and which of its bytes they stand for. */
+export interface ContentStretch {
+  readonly refs: readonly ChunkRef[]
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * The chunks around byte `at`: those of one list, or all where there are no lists. Opens one list a level, so that any place of the
+ * largest file is found with little; `undefined` behind the end.
+ *
+ * @throws {CairnError} `DATA_CORRUPT`, also when a list claims other bytes than the one above says
+ */
+export async function findStretch(
+  content: Uint8Array,
+  at: number,
+  load: LoadChunk,
+  what: string,
+): Promise<ContentStretch | undefined> {
+  const { height, refs } = topOf(content, what)
+  let stretch: ContentStretch = { refs, start: 0, end: totalBytes(refs) }
+  for (let level = height; level > 0; level--) {
+    let { start } = stretch
+    const list = stretch.refs.find(({ bytes }) => at < (start += bytes))
+    if (!list) return undefined
+    const below = await loadList(list.id, load, what)
+    if (totalBytes(below) !== list.bytes) throw new ByteReader(content, what).corrupt('a list has another length')
+    stretch = { refs: below, start: start - list.bytes, end: start }
+  }
+  return at < stretch.end ? stretch : undefined
+}
+
+function totalBytes(refs: readonly ChunkRef[]): number {
+  return refs.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
 /** Every id that content is made of, list chunks first: what must be there for it to be readable. */
 export async function* contentIds(content: Uint8Array, load: LoadChunk, what: string): AsyncGenerator<ChunkId> {
   const { height, refs } = topOf(content, what)

@@ -74,7 +74,7 @@ class ReferenceWalk {
       // Hot path: most nodes can be done without waiting.
       if (node.tree || !this.#visitedAtOnce(node, path)) await this.node(node, path)
     }
-    return parts
+    return parts.map((part) => part.id)
   }
 
   /** Visits what a node refers to, if no chunk has to be read for it; otherwise nothing. */

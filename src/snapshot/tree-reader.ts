@@ -36,16 +36,22 @@ export async function findNode(tree: ChunkId, name: string, load: LoadChunk): Pr
   return undefined
 }
 
+/** A chunk that holds some nodes of a directory, up to one of this name. */
+export interface TreePart {
+  readonly id: ChunkId
+  readonly lastName: string
+}
+
 /**
- * One chunk of a tree: the nodes it holds, or the ids of the chunks that hold them.
+ * One chunk of a tree: the nodes it holds, or the chunks that hold them.
  *
  * @throws {CairnError} `DATA_CORRUPT` when it is neither, and what `load` throws
  */
-export async function readTreeChunk(id: ChunkId, load: LoadChunk): Promise<{ nodes: TreeNode[]; parts: ChunkId[] }> {
+export async function readTreeChunk(id: ChunkId, load: LoadChunk): Promise<{ nodes: TreeNode[]; parts: TreePart[] }> {
   const { kind, reader } = openTreeChunk(id, await load(id))
   return kind === TREE_CHUNK_KINDS.nodes
     ? { nodes: readNodes(reader, id, undefined), parts: [] }
-    : { nodes: [], parts: readTreeList(reader).map((part) => part.id) }
+    : { nodes: [], parts: readTreeList(reader) }
 }
 
 /** Ids of the chunks one directory's tree consists of, its own id first; not those of the trees below it. */
@@ -63,8 +69,8 @@ function openTreeChunk(id: ChunkId, bytes: Uint8Array): { kind: number; reader: 
   return { kind, reader }
 }
 
-function readTreeList(reader: ByteReader): { id: ChunkId; lastName: string }[] {
-  const list: { id: ChunkId; lastName: string }[] = []
+function readTreeList(reader: ByteReader): TreePart[] {
+  const list: TreePart[] = []
   while (!reader.done) list.push({ id: asChunkId(reader.raw(CHUNK_ID_BYTES)), lastName: fromRawName(reader.bytes()) })
   return list
 }

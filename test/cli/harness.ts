@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream'
 import { fixedClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/cli/program.ts'
-import type { Operations, World } from '../../src/cli/world.ts'
+import type { Background, Operations, World } from '../../src/cli/world.ts'
 import type { Environment } from '../../src/config/environment.ts'
 import type { RepositoryTotals } from '../../src/operations/snapshot-info.ts'
 import type { CreateResult } from '../../src/operations/create.ts'
@@ -36,6 +36,7 @@ export interface RunOptions {
   readonly stderr?: CapturedStream
   readonly secrets?: SecretInput
   readonly signal?: AbortSignal
+  readonly background?: Background
 }
 
 export interface RunResult {
@@ -56,6 +57,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     clock: fixedClock(NOW_MS),
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
+    background: options.background ?? NO_BACKGROUND,
     secrets: options.secrets ?? noSecrets,
     placeholders: { nowMs: NOW_MS, hostname: 'vm', user: 'ann', pid: 42, fqdn: async () => 'vm.example.org' },
   }
@@ -65,6 +67,12 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
 
 const unexpected = (what: string) => (): never => {
   throw new Error(`${what} was not expected to be called`)
+}
+
+const NO_BACKGROUND: Background = {
+  run: unexpected('background.run'),
+  isInside: false,
+  detach: unexpected('background.detach'),
 }
 
 const UNEXPECTED: Operations = {
@@ -87,6 +95,7 @@ const UNEXPECTED: Operations = {
   check: unexpected('check'),
   repair: unexpected('repair'),
   compact: unexpected('compact'),
+  mount: unexpected('mount'),
   prune: unexpected('prune'),
   serve: unexpected('serve'),
 }

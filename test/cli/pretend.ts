@@ -17,6 +17,7 @@ const snapshots = [aSnapshot(), aSnapshot({ name: 'tuesday', id: 'fe'.repeat(16)
 
 const operations: Operations = {
   doctor: () => import('../../src/operations/doctor.ts'),
+  mount: () => import('../../src/operations/mount.ts'),
   createDryRun: () => import('../../src/operations/create-dry-run.ts'),
   patterns: () => import('../../src/operations/patterns.ts'),
   init: async () => ({
@@ -103,4 +104,5 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   clock: systemClock,
   operations,
   makeFolder: async () => {},
+  background: { run: async () => undefined, isInside: false, detach: async () => {} },
 })
