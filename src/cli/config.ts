@@ -38,9 +38,9 @@ export const define: DefineCommand = (command, context) => {
 async function run(context: CommandContext, values: string[], options: ConfigCommandOptions): Promise<void> {
   const { output, world } = context
   // Where the repository is known from elsewhere, the first argument is a name: as it would be that of a snapshot.
-  const { location, snapshot: name, rest } = await context.select(values, 'repository')
-  const [value] = rest
-  if (rest.length > 1 || (name !== undefined && (options.list || options.delete !== undefined)))
+  const { location, snapshot, rest } = await context.select(values, 'repository')
+  const [name, value, ...more] = snapshot === undefined ? rest : [snapshot, ...rest]
+  if (more.length > 0 || (name !== undefined && (options.list || options.delete !== undefined)))
     throw usage('there are too many arguments')
   if (options.list && options.delete !== undefined) throw usage('--list and --delete exclude each other')
 

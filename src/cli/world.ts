@@ -34,6 +34,7 @@ export interface Operations {
   readonly repair: () => Promise<Pick<typeof import('../operations/repair.ts'), 'repairRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
+  readonly locks: () => Promise<Pick<typeof import('../operations/locks.ts'), 'requireRepository' | 'runUnlocked'>>
 }
 
 export const systemOperations: Operations = {
@@ -57,6 +58,7 @@ export const systemOperations: Operations = {
   repair: () => import('../operations/repair.ts'),
   compact: () => import('../operations/compact.ts'),
   prune: () => import('../operations/prune.ts'),
+  locks: () => import('../operations/locks.ts'),
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */
@@ -67,6 +69,8 @@ export interface World {
   /** Ends the run; a `CairnError` as its reason says how (`details.exitCode`). */
   readonly signal: AbortSignal
   readonly clock: Clock
+  /** The program's name as it was typed. `borg` makes it behave as a script for Borg expects: see `borg/`. */
+  readonly calledAs?: string | undefined
   readonly operations: Operations
   /** Makes a folder of the user's own data, and those above it. */
   readonly makeFolder: (folder: string) => Promise<void>

@@ -18,12 +18,13 @@ describe('folders()', () => {
     })
   })
 
-  it('follow the XDG variables and CAIRN_KEYS_DIR', () => {
+  it('follow the XDG variables, and CAIRN_KEYS_DIR or BORG_KEYS_DIR', () => {
     assert.deepEqual(folders({ HOME: '/home/ann', XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d' }), {
       keys: '/c/cairn/keys',
       defaultRepository: '/d/cairn/repository',
     })
     assert.equal(folders({ HOME: '/home/ann', XDG_CONFIG_HOME: '/c', CAIRN_KEYS_DIR: '/keys' }).keys, '/keys')
+    assert.equal(folders({ HOME: '/home/ann', BORG_KEYS_DIR: '/keys' }).keys, '/keys')
   })
 
   it('ignore XDG variables that are not absolute, as the specification demands', () => {

@@ -31,7 +31,7 @@ export function folders(env: Environment): Folders {
     return path.join(value && path.isAbsolute(value) ? value : path.join(home, fallback), 'cairn')
   }
   return {
-    keys: env['CAIRN_KEYS_DIR'] || path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
+    keys: variable(env, 'KEYS_DIR') ?? path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
     defaultRepository: path.join(xdg('XDG_DATA_HOME', '.local/share'), 'repository'),
   }
 }

@@ -61,15 +61,15 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
       this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
       this.#partlyRead.delete(path)
     }
-    this.list(status, path, sizeBytes)
+    this.list(status, path, sizeBytes, type)
     // Looking at the clock costs more than all else here, and an entry that is not read takes a microsecond.
     if (status !== 'U' || (++this.#entries & 31) === 0) this.#progress(path)
   }
 
   /** Lists an entry without counting it. */
-  list(status: EntryStatus | 'x' | '-', path: string, sizeBytes: number): void {
+  list(status: EntryStatus | 'x' | '-', path: string, sizeBytes: number, fileType?: SourceEntry['type']): void {
     const { onEvent, listEntries } = this.#options
-    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
+    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes, ...(fileType && { fileType }) })
   }
 
   excluded(path: string): void {

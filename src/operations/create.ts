@@ -16,7 +16,7 @@ import { WriteSession } from '../repository/write-session.ts'
 import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { type SelectionOptions, openFolderSource } from '../sources/folder-source.ts'
-import type { Source, SourceWalk } from '../sources/source.ts'
+import type { Source, SourceEntry, SourceWalk } from '../sources/source.ts'
 import { CreateCounter } from './create-counter.ts'
 import { checkTag } from './labels.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
@@ -47,6 +47,8 @@ export type CreateEvent =
       readonly type: 'entry'
       /** `x`: left out by a rule. `-`: would be saved, were this not a dry run. */
       readonly status: EntryStatus | 'x' | '-'
+      /** Of entries that are saved. */
+      readonly fileType?: SourceEntry['type']
       readonly path: string
       readonly sizeBytes: number
     }
@@ -101,6 +103,7 @@ export interface CreateOptions {
 
 export interface CreateResult {
   readonly repositoryId: string
+  readonly encryption: string
   readonly snapshot: SnapshotInfo
   /** Over all snapshots, this one included. */
   readonly totals: RepositoryTotals
@@ -243,6 +246,7 @@ class CreateRun {
     const index = { packs: [...repository.index.packs, ...session.packs] }
     return {
       repositoryId: repository.id,
+      encryption: repository.config.encryption,
       snapshot: toSnapshotInfo(snapshot, index),
       totals: totalsOf([...snapshots, snapshot], index),
       issues: counter.issues,

@@ -66,6 +66,8 @@ export interface CreateRepositoryOptions extends WrapOptions {
   readonly passphrase: string | undefined
   readonly keyFiles: KeyFiles
   readonly chunker?: ChunkerParams | undefined
+  /** Those that are not to have their default. */
+  readonly settings?: Partial<RepositorySettings> | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -121,7 +123,7 @@ export async function createRepository(storage: Storage, options: CreateReposito
     cipher: encrypted ? 'aes-256-gcm' : 'none',
     chunker: options.chunker ?? DEFAULT_CHUNKER_PARAMS,
     createdAt: new Date((options.clock ?? systemClock).now()).toISOString(),
-    settings: DEFAULT_SETTINGS,
+    settings: { ...DEFAULT_SETTINGS, ...options.settings },
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
   const wrapOptions = { notes: { label: '', createdAt: config.createdAt, isRecovery: false }, ...options }

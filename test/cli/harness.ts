@@ -4,7 +4,7 @@ import { fixedClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Operations, World } from '../../src/cli/world.ts'
 import type { Environment } from '../../src/config/environment.ts'
-import type { RepositoryTotals } from '../../src/operations/snapshot-info.ts'
+import type { DeletionSizes, RepositoryTotals } from '../../src/operations/snapshot-info.ts'
 import type { CreateResult } from '../../src/operations/create.ts'
 import type { EntryInfo, SnapshotInfo } from '../../src/operations/snapshot-info.ts'
 import type { SecretInput } from '../../src/platform/secret-input.ts'
@@ -36,6 +36,7 @@ export interface RunOptions {
   readonly stderr?: CapturedStream
   readonly secrets?: SecretInput
   readonly signal?: AbortSignal
+  readonly calledAs?: string
 }
 
 export interface RunResult {
@@ -53,6 +54,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     stderr,
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
+    calledAs: options.calledAs,
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
     secrets: options.secrets ?? noSecrets,
@@ -87,6 +89,7 @@ const UNEXPECTED: Operations = {
   repair: unexpected('repair'),
   compact: unexpected('compact'),
   prune: unexpected('prune'),
+  locks: unexpected('locks'),
 }
 
 /** A machine without a terminal. */
@@ -153,12 +156,16 @@ export const SOME_TOTALS: RepositoryTotals = {
   deduplicatedBytes: 253 * 1024 ** 2,
   chunksUnique: 60_030,
   chunksTotal: 120_000,
+  uniqueBytes: 620 * 1024 ** 2,
 }
+
+export const SOME_SIZES: DeletionSizes = { deleted: SOME_TOTALS, left: SOME_TOTALS }
 
 export function aCreateResult(changes: Partial<CreateResult> = {}): CreateResult {
   const snapshot = changes.snapshot ?? aSnapshot()
   return {
     repositoryId: 'cd'.repeat(16),
+    encryption: 'repokey',
     snapshot,
     totals: SOME_TOTALS,
     issues: 0,
