@@ -137,7 +137,7 @@ async function run(
   checkSnapshotName(name)
 
   const report = context.speaksBorg
-    ? (await import('./borg/create-report.ts')).borgCreateReport(context, options, selection.location)
+    ? (await import('./borg/create-report.ts')).borgCreateReport(context, options, selection.location, paths)
     : createReport(output, options, selection.location)
   if (output.settings.verbose && !output.settings.json) {
     output.note(

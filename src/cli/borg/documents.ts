@@ -36,7 +36,7 @@ export function borgInfoJson(info: RepositoryInfo, snapshots?: readonly Snapshot
     ...(snapshots && { archives: snapshots.map((snapshot) => archiveInfo(info, snapshot)) }),
     cache: cacheJson(info.totals),
     ...borgRepositoryJson({ ...info, lastModified: info.lastSnapshot?.endedAt }),
-    security_dir: '',
+    ...(!snapshots && { security_dir: '' }), // there is none
   }
 }
 

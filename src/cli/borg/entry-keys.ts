@@ -88,9 +88,9 @@ function modeOf({ type, mode, hardLink }: EntryInfo): string {
   return hardLink === undefined ? text : `h${text.slice(1)}`
 }
 
-/** Borg gives a link the length of its target, and all names of a file but the first none. */
+/** Borg gives a link the number of characters of its target, and all names of a file but the first none. */
 function sizeOf({ linkTarget, hardLink, sizeBytes }: EntryInfo): number {
-  if (linkTarget !== undefined) return toRawName(linkTarget).length
+  if (linkTarget !== undefined) return Array.from(linkTarget).length
   return hardLink === undefined ? sizeBytes : 0
 }
 

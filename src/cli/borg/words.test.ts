@@ -25,8 +25,9 @@ describe('isoTime()', () => {
   it('has microseconds and no zone', () => {
     process.env['TZ'] = 'Europe/Berlin'
     assert.equal(isoTime(Date.parse('2026-11-21T12:44:05.123Z')), '2026-11-21T13:44:05.123000')
-    assert.equal(isoTimeOfNs(1_795_264_245_123_456_789n), '2026-11-21T13:30:45.123456')
-    assert.equal(isoTimeOfNs(-1n), '1970-01-01T00:59:59.999999')
+    assert.equal(isoTimeOfNs(1_795_264_245_123_456_789n), '2026-11-21T13:30:45.123457')
+    assert.equal(isoTimeOfNs(1_795_264_244_999_999_500n), '2026-11-21T13:30:45.000000')
+    assert.equal(isoTimeOfNs(-1000n), '1970-01-01T00:59:59.999999')
   })
 })
 

@@ -31,10 +31,11 @@ export function isoTime(timeMs: number): string {
   return strftime('%Y-%m-%dT%H:%M:%S.%f', timeMs, 'local')
 }
 
-/** As `isoTime`, of a time stamp in ns. */
+/** As `isoTime`, of a time stamp in ns; rounded, as Python does it. */
 export function isoTimeOfNs(ns: bigint): string {
-  const seconds = ns / 1_000_000_000n - (ns % 1_000_000_000n < 0n ? 1n : 0n)
-  const micros = (ns - seconds * 1_000_000_000n) / 1000n
+  const rounded = (ns + (ns < 0n ? -500n : 500n)) / 1000n
+  const micros = ((rounded % 1_000_000n) + 1_000_000n) % 1_000_000n
+  const seconds = (rounded - micros) / 1_000_000n
   return `${strftime('%Y-%m-%dT%H:%M:%S', Number(seconds) * 1000, 'local')}.${String(micros).padStart(6, '0')}`
 }
 
