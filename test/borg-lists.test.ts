@@ -162,6 +162,26 @@ describe('under the name borg', { skip: needs(IS_ROOT && HAS_BORG, 'needs root, 
     assert.deepEqual(json, wanted)
   })
 
+  it('saves what there is when a path is missing, with a warning', () => {
+    const nowhere = path.join(folder, 'nowhere')
+    for (const { status, stdout, stderr } of run([
+      'create',
+      '--show-rc',
+      '--list',
+      '--filter',
+      'E',
+      '::four',
+      nowhere,
+      source,
+    ])) {
+      assert.deepEqual([status, stdout], [1, ''], stderr)
+      assert.match(stderr, /nowhere: .*[Nn]o such file or directory/)
+      assert.match(stderr, /terminating with warning status, rc 1\n$/)
+    }
+    const [ours, theirs] = print('list', '--short', '::four').map((text) => text.split('\n').sort())
+    assert.deepEqual(ours, theirs)
+  })
+
   it('fails alike', () => {
     for (const args of [
       ['list', '::nothing'],

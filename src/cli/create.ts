@@ -147,6 +147,7 @@ async function run(
   const access = await context.access(selection.location)
   const source = {
     paths,
+    skipMissing: context.asBorg, // as Borg, whose scripts name folders that not every machine has
     selection: {
       patterns: patterns.rules,
       ignoreFiles: options.ignoreFile ?? [],

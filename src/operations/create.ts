@@ -68,6 +68,8 @@ export interface CreateOptions {
   readonly nameIsDefault?: boolean | undefined
   /** Files and folders, absolute or relative to the working directory; raw-name text. */
   readonly paths: readonly string[]
+  /** A path that does not exist is an issue, and no error as long as there are others. */
+  readonly skipMissing?: boolean | undefined
   /** Like `zstd,3`; the default when absent. */
   readonly compression?: string | undefined
   readonly comment?: string | undefined
@@ -154,15 +156,21 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
 export async function openSource(
   options: Pick<
     CreateOptions,
-    'paths' | 'syncBefore' | 'settleMs' | 'selection' | 'atime' | 'numericIds' | 'listEntries'
+    'paths' | 'skipMissing' | 'syncBefore' | 'settleMs' | 'selection' | 'atime' | 'numericIds' | 'listEntries'
   >,
   counter: CreateCounter,
   { signal }: AbortOptions,
 ): Promise<Source> {
-  const { paths, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
+  const { paths, skipMissing, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
   if (syncBefore) for (const given of paths) syncSource(given, counter)
   if (settleMs > 0) await setTimeout(settleMs, undefined, { signal }).catch(() => throwIfAborted(signal))
-  return openFolderSource(paths, process.cwd(), { ...selection, atime, numericIds, listExcluded: listEntries })
+  return openFolderSource(paths, process.cwd(), {
+    ...selection,
+    atime,
+    numericIds,
+    skipMissing,
+    listExcluded: listEntries,
+  })
 }
 
 function syncSource(given: string, counter: CreateCounter): void {
