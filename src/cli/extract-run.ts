@@ -70,9 +70,9 @@ function reportResult(context: CommandContext, target: string, options: RunOptio
     const where = target === '.' ? 'the current folder' : printable(target)
     const verb = options.dryRun ? 'Would restore' : 'Restored'
     const bytes = options.dryRun ? '' : ` (${formatBytes(result.bytes)})`
-    output.line(
+    output.sums([
       `${verb} ${plural(result.files, 'file')}${bytes} of ${output.style('bold', printable(result.snapshot.name))} into ${where} in ${formatDuration(result.durationMs)}${othersOf(result)}`,
-    )
+    ])
   }
   if (result.snapshot.incomplete && !json) {
     output.warning('this snapshot is incomplete: some source data could not be read when it was made')

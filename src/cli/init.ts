@@ -103,9 +103,11 @@ async function run(
     output.json(initializedJson(result))
     return
   }
-  if (output.settings.quiet) return
-  output.line(`Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`)
-  for (const line of keyAdvice(encryption, result.keyFile, passphrase !== '')) output.line(line)
+  const made = `Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`
+  const advice = keyAdvice(encryption, result.keyFile, passphrase !== '')
+  // Borg says this whatever it is told: who misses it may lose everything.
+  if (context.asBorg) for (const line of advice) output.log('WARNING', line)
+  else if (!output.settings.quiet) for (const line of [made, ...advice]) output.line(line)
 }
 
 function parseMode(value: string): EncryptionMode {

@@ -1,5 +1,4 @@
 import { DIGESTS, Digests } from '../codec/digests.ts'
-import { contentOf } from '../restorer/stream-contents.ts'
 import {
   findSnapshot,
   latestSnapshot,
@@ -124,6 +123,7 @@ async function detailsOf(
   let chunks = 0
   if (withChunks && node.content) for await (const _ of readContent(node.content, load, path)) chunks++
   if (digests.length === 0) return { chunks }
+  const { contentOf } = await import('../restorer/stream-contents.ts') // most lists need no content
   const hashes = new Digests(digests)
   for await (const piece of contentOf({ load }, node, path)) hashes.update(piece)
   return { chunks, digests: hashes.end() }

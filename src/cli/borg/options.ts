@@ -58,6 +58,8 @@ const BORG_OPTIONS: readonly BorgOption[] = [
   ...['--noatime', '--noctime', '--nobirthtime'].map((flags) => ({ flags, commands: ['create'], sets: () => ({}) })),
   { flags: '--no-cache-sync', commands: ['create'], ignored: NO_CACHE },
   { flags: '--files-cache <MODE>', commands: ['create'], sets: (mode) => ({ detect: detectOf(mode) }) },
+  { flags: '--files-changed <MODE>', commands: ['create'], ignored: 'every change that can be seen is noticed' },
+  { flags: '--continue', commands: ['extract'], sets: () => ({}) }, // files that are right are left as they are
   {
     flags: '--chunker-params <PARAMS>',
     commands: ['create'],
