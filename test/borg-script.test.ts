@@ -100,6 +100,7 @@ describe('a script for Borg', { skip: needs(CAN_HAVE_HOST, 'needs root, and moun
       for (const [script, change] of NIGHTS) {
         for (const host of hosts) {
           change(host)
+          await setTimeout(50) // more than a tick of the file system's clock
           host.write('var/newest', String(process.hrtime.bigint()))
         }
         await setTimeout(2100) // what was touched less than two seconds ago is read again
