@@ -13,6 +13,7 @@ process.exitCode = await runProgram(await commandLine(), {
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
+  connection: () => ({ input: process.stdin, output: process.stdout }),
   signal: watch.signal,
   clock: systemClock,
   calledAs,

@@ -44,7 +44,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 const BUILTIN_HOMES: Record<string, string[]> = {
   fs: ['platform', 'storage'],
   child_process: ['platform'],
-  zlib: ['codec'],
+  zlib: ['codec', 'storage'], // storage: checksums of messages
   worker_threads: ['platform'],
   crypto: ['codec', 'storage', 'server'], // storage: request signatures; server: session tokens
   sqlite: ['db'],

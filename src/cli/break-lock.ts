@@ -17,7 +17,7 @@ export const define: DefineCommand = (command, context) => {
     .action(async (repository: string | undefined) => {
       const { location } = await context.select(repository === undefined ? [] : [repository], 'location')
       const { requireRepository } = await context.world.operations.locks()
-      await requireRepository({ location, signal: context.world.signal })
+      await requireRepository({ location, signal: context.world.signal, ...context.remote() })
       context.output.note(`cairn: there are no locks on ${printable(location)}, so there is none to break`)
     })
 }

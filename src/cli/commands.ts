@@ -128,6 +128,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./init.ts'),
   },
   {
+    name: 'serve',
+    group: REPOSITORY,
+    summary: 'serve repositories to another machine: SSH starts it there',
+    load: () => import('./serve.ts'),
+  },
+  {
     name: 'config',
     group: REPOSITORY,
     summary: 'print or change settings of a repository',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import { folders, variable, type Folders } from '../config/environment.ts'
+import { splitCommand } from '../config/split-command.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { Output } from './output/output.ts'
 import { interpretPositionals, splitLocation, type PositionalOptions } from './positionals.ts'
@@ -21,6 +22,8 @@ export interface CommonOptions {
   readonly silent?: true
   /** Borg's: sizes in binary units, which they are here without it. */
   readonly iec?: true
+  readonly rsh?: string
+  readonly remotePath?: string
 }
 
 /** What a command works on, after its arguments, `-r` and the environment have been read. */
@@ -115,9 +118,21 @@ export class CommandContext {
     return {
       location,
       keyFolder: this.folders.keys,
+      cacheFolder: this.folders.cache,
       askPassphrase: passphraseAsker(env, { secrets, signal }),
       signal,
       clock,
+      ...this.remote(),
+    }
+  }
+
+  /** How repositories on other machines are reached. */
+  remote(): Pick<RepositoryAccess, 'rsh' | 'remotePath'> {
+    const { env } = this.world
+    const rsh = this.common.rsh ?? variable(env, 'RSH')
+    return {
+      rsh: rsh === undefined ? undefined : splitCommand(rsh),
+      remotePath: this.common.remotePath ?? variable(env, 'REMOTE_PATH'),
     }
   }
 

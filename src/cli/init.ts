@@ -1,4 +1,3 @@
-import path from 'node:path'
 import { InvalidArgumentError, Option } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import { newPassphrase } from '../config/passphrase.ts'
@@ -51,7 +50,7 @@ export const define: DefineCommand = (command, context) => {
         .default('repokey'),
     )
     .option('--storage-quota <SIZE>', 'no backup makes it larger than SIZE, like 500G', parseSize)
-    .option('--make-parent-dirs', 'make the folders above it that are missing')
+    .option('--make-parent-dirs', 'make the folders above it that are missing, on this machine')
     .option('--chunker-params <PARAMS>', 'how files are cut, like fastcdc,256K,1M,4M', notEmpty)
     .addHelpText('after', HELP)
     .action((repository: string | undefined, options: InitCommandOptions) => run(context, repository, options))
@@ -86,7 +85,6 @@ async function run(
           secrets: world.secrets,
           signal: world.signal,
         })
-  if (options.makeParentDirs) await world.makeFolder(path.dirname(path.resolve(location)))
   const { initRepository } = await world.operations.init()
   const result = await initRepository({
     location,
@@ -94,7 +92,9 @@ async function run(
     encryption,
     passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
     chunkerParams: options.chunkerParams,
+    makeParents: options.makeParentDirs,
     settings: options.storageQuota === undefined ? undefined : { storageQuota: options.storageQuota },
+    ...context.remote(),
     signal: world.signal,
     clock: world.clock,
   })

@@ -154,6 +154,8 @@ function addCommonOptions(command: Command): void {
     .option('--show-rc', 'end with a line that tells the exit code')
     .addOption(new Option('--show-version', 'begin with a line that tells the version').hideHelp())
     .addOption(new Option('--iec', "Borg's, for sizes in binary units").hideHelp())
+    .option('--rsh <CMD>', 'in place of ssh, to reach another machine (CAIRN_RSH, BORG_RSH)')
+    .option('--remote-path <CMD>', 'in place of cairn, on another machine (CAIRN_REMOTE_PATH)')
     .addOption(new Option('--exit-codes <SET>', 'exit codes to use').choices(['cairn', 'borg']))
 }
 

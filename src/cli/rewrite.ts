@@ -2,7 +2,7 @@ import { CairnError } from '../base/errors.ts'
 import type { PatternOption } from '../operations/patterns.ts'
 import type { RewriteResult } from '../operations/rewrite.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
-import { plural } from './output/format.ts'
+import { freedByCompact, plural } from './output/format.ts'
 import { rawField } from './output/raw-json.ts'
 import { snapshotJson } from './output/record-json.ts'
 import { printable } from './output/text.ts'
@@ -53,7 +53,7 @@ async function run(
     throw new CairnError('INVALID_ARGUMENT', 'Cannot rewrite: nothing to leave out was given; use --exclude')
   const { rewriteSnapshots } = await world.operations.rewrite()
   const { json } = output.settings
-  const results = await rewriteSnapshots(await context.access(location), {
+  const { results, reclaimableBytes } = await rewriteSnapshots(await context.access(location), {
     selection,
     patterns,
     dryRun: options.dryRun,
@@ -67,7 +67,16 @@ async function run(
       else output.note(`cairn: ${describe(result, options.dryRun ?? false)}`)
     },
   })
-  if (results.length === 0 && !json) output.note('cairn: rewrote nothing: no snapshot matches')
+  const rewritten = results.filter(({ after }) => after).length
+  if (json) {
+    output.json({
+      message_type: 'summary',
+      dry_run: options.dryRun ?? false,
+      snapshots_rewritten: rewritten,
+      reclaimable_bytes: reclaimableBytes,
+    })
+  } else if (results.length === 0) output.note('cairn: rewrote nothing: no snapshot matches')
+  else if (rewritten > 0) output.note(`cairn: ${freedByCompact(reclaimableBytes)}`)
 }
 
 function describe({ before, after, leftOut }: RewriteResult, dryRun: boolean): string {

@@ -30,5 +30,5 @@ async function run(context: CommandContext, values: readonly string[]): Promise<
     throw new CairnError('INVALID_ARGUMENT', 'Cannot run a command: none is given; write cairn with-lock REPO COMMAND')
   output.warning(`there are no locks: other runs may use the repository while '${printable(command)}' runs`)
   const { runUnlocked } = await world.operations.locks()
-  context.foreignExitCode = await runUnlocked({ location, signal: world.signal }, words)
+  context.foreignExitCode = await runUnlocked({ location, signal: world.signal, ...context.remote() }, words)
 }

@@ -1,3 +1,4 @@
+import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../base/clock.ts'
 import type { Environment } from '../config/environment.ts'
 import type { PlaceholderValues } from '../config/placeholders.ts'
@@ -33,6 +34,7 @@ export interface Operations {
   readonly check: () => Promise<Pick<typeof import('../operations/check.ts'), 'checkRepository'>>
   readonly repair: () => Promise<Pick<typeof import('../operations/repair.ts'), 'repairRepository'>>
   readonly compact: () => Promise<Pick<typeof import('../operations/compact.ts'), 'compactRepository'>>
+  readonly serve: () => Promise<Pick<typeof import('../operations/serve.ts'), 'serveRepositories'>>
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
   readonly locks: () => Promise<Pick<typeof import('../operations/locks.ts'), 'requireRepository' | 'runUnlocked'>>
 }
@@ -57,6 +59,7 @@ export const systemOperations: Operations = {
   check: () => import('../operations/check.ts'),
   repair: () => import('../operations/repair.ts'),
   compact: () => import('../operations/compact.ts'),
+  serve: () => import('../operations/serve.ts'),
   prune: () => import('../operations/prune.ts'),
   locks: () => import('../operations/locks.ts'),
 }
@@ -66,6 +69,8 @@ export interface World {
   readonly env: Environment
   readonly stdout: OutputStream
   readonly stderr: OutputStream
+  /** Standard input and output as bytes, for a program at the other end. */
+  readonly connection: () => { readonly input: Readable; readonly output: Writable }
   /** Ends the run; a `CairnError` as its reason says how (`details.exitCode`). */
   readonly signal: AbortSignal
   readonly clock: Clock

@@ -40,7 +40,8 @@ export async function checkRepository(access: RepositoryAccess, options: CheckOp
   const { onEvent, snapshot, readData, scope, workers = os.availableParallelism() } = options
   const startedAtMs = clock.now()
   const throttle = new Throttle(clock)
-  return withRepository(access, async (repository) => {
+  // What the store has is looked at, not what was read of it once.
+  return withRepository({ ...access, cacheFolder: undefined }, async (repository) => {
     const counts = await check({
       repository,
       snapshot,

@@ -1,4 +1,3 @@
-import type { AbortOptions } from '../base/abort.ts'
 import type { Clock } from '../base/clock.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
@@ -8,11 +7,11 @@ import {
   TOP_LEVEL_NAMES,
   createRepository,
 } from '../repository/repository.ts'
-import { openStorage } from '../storage/location.ts'
+import { type SshOptions, openStorage } from '../storage/location.ts'
 
 export type { EncryptionMode }
 
-export interface InitOptions extends AbortOptions {
+export interface InitOptions extends SshOptions {
   /** Location without `::NAME`. */
   readonly location: string
   /** Where key files of `keyfile` repositories are kept. */
@@ -22,6 +21,8 @@ export interface InitOptions extends AbortOptions {
   readonly passphrase: string | undefined
   /** Like `fastcdc,256K,1M,4M`; the default when absent. */
   readonly chunkerParams?: string | undefined
+  /** Make the folders above it that are missing; on this machine only. */
+  readonly makeParents?: boolean | undefined
   /** Those that are not to have their default. */
   readonly settings?: Partial<RepositorySettings> | undefined
   readonly clock?: Clock
@@ -44,7 +45,7 @@ export async function initRepository(options: InitOptions): Promise<InitResult> 
   const { encryption, passphrase, chunkerParams, settings, clock, keyFolder } = options
   const chunker = chunkerParams === undefined ? undefined : parseChunkerParams(chunkerParams)
   const keyFiles = new FolderKeyFiles(keyFolder)
-  const storage = await openStorage(options.location, { create: true, mayContain: TOP_LEVEL_NAMES })
+  const storage = await openStorage(options.location, { ...options, create: true, mayContain: TOP_LEVEL_NAMES })
   try {
     const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, settings, clock })
     const keyFile = encryption === 'keyfile' ? keyFiles.pathOf(repository.id) : undefined

@@ -1,13 +1,14 @@
 /** Everything that only reads: list, info, diff, and opening a repository for them. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { before, describe, it } from 'node:test'
 import { LATIN1_NAME, TestRepository, newFolder } from '../../test/testing.ts'
 import type { CairnError } from '../base/errors.ts'
 import { toSystemPath } from '../base/raw-name.ts'
 import { testBytes } from '../chunker/testing.ts'
+import { getConfig } from './config.ts'
 import { type DiffChange, diffSnapshots } from './diff.ts'
 import { repositoryInfo, snapshotInfo } from './info.ts'
 import { initRepository } from './init.ts'
@@ -310,6 +311,19 @@ describe('opening a repository', () => {
 })
 
 describe('initRepository()', () => {
+  it('makes the folders above it when told to, for nobody else, and has the settings given from the beginning', async () => {
+    const folder = newFolder()
+    const location = path.join(folder, 'a/b/c/repo')
+    const given = { location, keyFolder: folder, encryption: 'none', passphrase: undefined } as const
+    await assert.rejects(initRepository(given), { code: 'INVALID_ARGUMENT', message: /make it first/ })
+    assert.deepEqual(readdirSync(folder), [])
+    await initRepository({ ...given, makeParents: true, settings: { storageQuota: 12_345_678 } })
+    for (const name of ['a', 'a/b', 'a/b/c', 'a/b/c/repo'])
+      assert.equal(statSync(path.join(folder, name)).mode & 0o777, 0o700)
+    const access = { location, keyFolder: folder, askPassphrase: async () => undefined }
+    assert.equal((await getConfig(access, 'storage_quota')).value, 12_345_678)
+  })
+
   it('refuses a second repository in one place, and leaves the first as it is', async () => {
     const { location, keyFolder } = repository.access
     const before = repository.objects('')

@@ -155,7 +155,7 @@ async function withKeyring<T>(access: RepositoryAccess, use: (keys: Keyring) => 
 }
 
 async function withStorage<T>(access: RepositoryAccess, use: (storage: Storage) => Promise<T>): Promise<T> {
-  const storage = await (access.openStorage ?? openStorage)(access.location)
+  const storage = await (access.openStorage ?? openStorage)(access.location, access)
   try {
     return await use(storage)
   } finally {

@@ -1,21 +1,25 @@
 import { runCommand } from '../platform/run-command.ts'
 import { getConfig } from '../repository/repository.ts'
-import { openStorage } from '../storage/location.ts'
-import type { RepositoryAccess } from './repository-access.ts'
+import { type SshOptions, openStorage } from '../storage/location.ts'
 
 /*
  * What there is for those who look for locks: nothing here takes one (docs/concurrency.md).
  */
+
+/** Which repository, and how it is reached. */
+export interface RepositoryPlace extends SshOptions {
+  readonly location: string
+}
 
 /**
  * Sees to it that there is a repository, without opening it: no passphrase is needed.
  *
  * @throws {CairnError} `REPOSITORY_NOT_FOUND`, and what `openStorage` throws
  */
-export async function requireRepository(access: Pick<RepositoryAccess, 'location' | 'signal'>): Promise<void> {
-  const storage = await openStorage(access.location)
+export async function requireRepository(place: RepositoryPlace): Promise<void> {
+  const storage = await openStorage(place.location, place)
   try {
-    await getConfig(storage, access)
+    await getConfig(storage, place)
   } finally {
     await storage.close()
   }
@@ -26,10 +30,7 @@ export async function requireRepository(access: Pick<RepositoryAccess, 'location
  *
  * @throws {CairnError} as `requireRepository`; `INVALID_ARGUMENT` when the program cannot be started
  */
-export async function runUnlocked(
-  access: Pick<RepositoryAccess, 'location' | 'signal'>,
-  [command = '', ...args]: readonly string[],
-): Promise<number> {
-  await requireRepository(access)
-  return runCommand(command, args, access)
+export async function runUnlocked(place: RepositoryPlace, [command = '', ...args]: readonly string[]): Promise<number> {
+  await requireRepository(place)
+  return runCommand(command, args, place)
 }

@@ -42,7 +42,8 @@ export async function repairRepository(access: RepositoryAccess, options: Repair
   const { onEvent, readData, workers = os.availableParallelism() } = options
   const startedAtMs = clock.now()
   const throttle = new Throttle(clock)
-  return withRepository(access, async (repository) => {
+  // What the store has is looked at, not what was read of it once.
+  return withRepository({ ...access, cacheFolder: undefined }, async (repository) => {
     const result = await explainRefusal('Cannot repair the repository', () =>
       repair({
         repository,

@@ -10,6 +10,7 @@ import { putCondemned } from '../repository/low-level.ts'
 import { packKey } from '../repository/repository.ts'
 import { LocalStorage } from '../storage/local/local-storage.ts'
 import { FaultyStorage } from '../storage/testing.ts'
+import { compactRepository } from './compact.ts'
 import { changeComment, changeTags, pinSnapshots } from './labels.ts'
 import { listSnapshots } from './list.ts'
 import { renameSnapshot } from './rename.ts'
@@ -51,8 +52,9 @@ async function rewrite(
   repository: TestRepository,
   source: string,
   access: Partial<RepositoryAccess> = {},
-): Promise<RewriteResult[]> {
-  return rewriteSnapshots({ ...repository.access, ...access }, { selection: ALL, patterns: withoutSecrets(source) })
+): Promise<readonly RewriteResult[]> {
+  const options = { selection: ALL, patterns: withoutSecrets(source) }
+  return (await rewriteSnapshots({ ...repository.access, ...access }, options)).results
 }
 
 async function snapshotsOf({ access }: TestRepository, deleted = false): Promise<readonly SnapshotInfo[]> {
@@ -158,13 +160,14 @@ describe('rewriteSnapshots()', () => {
     await repository.create([other], { name: 'other' })
     const before = repository.objects('')
     const told: string[] = []
-    const results = await rewriteSnapshots(repository.access, {
+    const { results, reclaimableBytes } = await rewriteSnapshots(repository.access, {
       selection: ALL,
       patterns: withoutSecrets(source),
       dryRun: true,
       onLeftOut: ({ name }, path) => told.push(`${name} ${path.slice(source.length)}`),
     })
     assert.deepEqual(told, ['a keep/secret.txt', 'a secret'])
+    assert.equal(reclaimableBytes, undefined)
     assert.deepEqual(
       results.map(({ leftOut, after }) => [leftOut, after]),
       [
@@ -178,6 +181,21 @@ describe('rewriteSnapshots()', () => {
     assert.ok(first?.after && !second?.after)
     assert.ok((await snapshotsOf(repository)).some(({ id, name }) => id === ids[1] && name === 'other'))
     assert.equal((await rewrite(repository, source))[0]?.after, undefined)
+  })
+
+  it('tells how much a compaction would give back', async () => {
+    const repository = await TestRepository.create({ encryption: 'none' })
+    const source = newSource()
+    writeFileSync(`${source}/secret/large`, testBytes('large', 3 << 20))
+    await repository.create([source], { name: 'a' })
+    const { reclaimableBytes } = await rewriteSnapshots(repository.access, {
+      selection: ALL,
+      patterns: withoutSecrets(source),
+    })
+    const bytes = repository.packBytes()
+    await compactRepository(repository.access, { threshold: 0 })
+    assert.ok(reclaimableBytes !== undefined && reclaimableBytes > 3 << 20)
+    assert.ok(Math.abs(bytes - repository.packBytes() - reclaimableBytes) < 100_000)
   })
 
   it('refuses what makes no sense, and then changes nothing', async () => {

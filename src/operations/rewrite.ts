@@ -12,6 +12,7 @@ import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { PathPatterns } from '../sources/patterns.ts'
 import { carryChunks } from './carry-chunks.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
+import { reclaimableBytes } from './reclaimable.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
 import { type SnapshotSelection, selectSnapshots } from './snapshot-selection.ts'
@@ -36,6 +37,12 @@ export interface RewriteResult {
   readonly leftOut: number
 }
 
+export interface RewriteResults {
+  readonly results: readonly RewriteResult[]
+  /** About how much a compaction would give back after it, of what was deleted before too; `undefined` when it cannot be told, and in a dry run. */
+  readonly reclaimableBytes: number | undefined
+}
+
 const COMPRESSION = parseCompression('zstd')
 
 /**
@@ -48,7 +55,7 @@ const COMPRESSION = parseCompression('zstd')
  *
  * @throws {CairnError} `NOT_FOUND` | `INVALID_ARGUMENT` for an unknown snapshot, a checkpoint, or patterns that leave nothing
  */
-export async function rewriteSnapshots(access: RepositoryAccess, options: RewriteOptions): Promise<RewriteResult[]> {
+export async function rewriteSnapshots(access: RepositoryAccess, options: RewriteOptions): Promise<RewriteResults> {
   const { patterns } = selectPaths([], options.patterns)
   if (!patterns)
     throw new CairnError('INVALID_ARGUMENT', 'Cannot rewrite: nothing to leave out was given; use --exclude')
@@ -73,8 +80,18 @@ export async function rewriteSnapshots(access: RepositoryAccess, options: Rewrit
       results.push(result)
       options.onRewritten?.(result)
     }
-    return results
+    return { results, reclaimableBytes: await freedBy(results, repository, access) }
   })
+}
+
+async function freedBy(
+  results: readonly RewriteResult[],
+  repository: Repository,
+  access: RepositoryAccess,
+): Promise<number | undefined> {
+  if (!results.some(({ after }) => after)) return undefined
+  await repository.loadIndex(access) // with what has been stored
+  return reclaimableBytes(repository, [], access)
 }
 
 class SnapshotRewriting {

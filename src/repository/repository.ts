@@ -6,12 +6,14 @@
  * `loadIndex` fills the chunk table with what committed runs stored, and from then on chunks can be read; a run that writes
  * opens a `WriteSession` on it.
  */
+import { join } from 'node:path'
 import { type AbortOptions } from '../base/abort.ts'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { type RepositoryId, type SessionId, toHex } from '../base/ids.ts'
 import { randomBytes } from '../codec/random.ts'
 import { type ChunkerParams, DEFAULT_CHUNKER_PARAMS } from '../chunker/params.ts'
+import { CacheStorage } from '../storage/cache-storage.ts'
 import { probePutIfAbsent } from '../storage/put-if-absent-probe.ts'
 import type { Storage } from '../storage/storage.ts'
 import {
@@ -165,16 +167,28 @@ async function requireVacant(storage: Storage): Promise<void> {
 }
 
 /**
- * Opens a repository: reads its config, finds the key, authenticates the config with it.
+ * Opens a repository: reads its config, finds the key, authenticates the config with it. A repository on another machine keeps
+ * what it reads at every start in a folder of its own below `cacheFolder`.
  *
  * @throws {CairnError} `REPOSITORY_NOT_FOUND`, `WRONG_PASSWORD`, `FORMAT_UNSUPPORTED`, `DATA_CORRUPT`
  */
-export async function openRepository(storage: Storage, options: UnlockOptions): Promise<Repository> {
+export async function openRepository(
+  storage: Storage,
+  options: UnlockOptions & { readonly cacheFolder?: string | undefined },
+): Promise<Repository> {
   const { config, authenticate } = decodeConfig(await getConfig(storage, options))
   const { ring } = await unlockKeyRing(storage, config, options)
   const keys = deriveRepositoryKeys(ring, config.cipher)
   authenticate(keys.config)
-  return new Repository(storage, config, keys)
+  return new Repository(withCache(storage, config, options.cacheFolder), config, keys)
+}
+
+/** Index objects and commits are what every run reads, and never change. */
+const CACHED = ['index/', 'commits/']
+
+function withCache(storage: Storage, { id }: RepositoryConfig, folder: string | undefined): Storage {
+  if (folder === undefined || !storage.isRemote) return storage
+  return new CacheStorage(storage, { folder: join(folder, id), prefixes: CACHED })
 }
 
 /** The config, before anything of it can be relied on. @throws {CairnError} `REPOSITORY_NOT_FOUND` */

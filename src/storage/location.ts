@@ -1,8 +1,13 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { CairnError } from '../base/errors.ts'
+import { parseRemoteLocation } from './remote-location.ts'
+import { type SshOptions, openSshStorage } from './remote/ssh.ts'
 import { LocalStorage } from './local/local-storage.ts'
+import { SftpStorage } from './sftp/sftp-storage.ts'
 import type { Storage } from './storage.ts'
+
+export type { SshOptions }
 
 /** What a user means by `REPO::NAME`, `REPO` or `::NAME`. */
 export interface Location {
@@ -17,9 +22,6 @@ const HOST = String.raw`(?:[a-z][a-z0-9+.-]*:\/\/(?:[^@:/]+@)?\[[0-9a-f:.]+\]|(?
 const LOCATION = new RegExp(String.raw`^(${HOST}?(?:[^:]|:(?!:))*)(?:::([^/]+))?$`, 'is')
 
 const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
-
-// user@host:path; nothing with a slash before the colon, so `./host:path` is a local folder.
-const REMOTE = /^(?:[^@:/]+@)?(?:\[[0-9a-f:.]+\]|[^[:/][^:/]*(?<!\])):(?!\/\/)./i
 
 /**
  * Splits what a user wrote as Borg does (`Location` in its `helpers/parseformat.py`): the repository ends at the first `::`,
@@ -40,20 +42,30 @@ export function parseLocation(text: string): Location {
   return { repository: match[1] ?? '', snapshot: match[2] }
 }
 
-export interface OpenStorageOptions {
+export interface OpenStorageOptions extends SshOptions {
   /** Makes the storage, in a new or empty folder, instead of opening an existing one. */
   readonly create?: boolean | undefined
   /** With `create`: names at the top of an existing folder that are no obstacle, such as those of a repository. */
   readonly mayContain?: readonly string[] | undefined
+  /** With `create`: makes the folders above that are missing; on this machine only. */
+  readonly makeParents?: boolean | undefined
 }
 
 /**
- * Opens the storage at a repository's location: a path, `~/…` or `file:///…`. The caller closes it.
+ * Opens the storage at a repository's location: a path, `~/…`, `file:///…`, or one on another machine (`parseRemoteLocation`). The
+ * caller closes it.
  *
  * @throws {CairnError} `INVALID_ARGUMENT` for a location that this version cannot open, or where none can be created
  * @throws {CairnError} `REPOSITORY_NOT_FOUND` | `STORAGE_FULL` | `STORAGE_DENIED` | `STORAGE_UNAVAILABLE`
  */
 export async function openStorage(repository: string, options: OpenStorageOptions = {}): Promise<Storage> {
+  const remote = parseRemoteLocation(repository)
+  if (remote) {
+    const { create = false, mayContain = [] } = options
+    const request = { ...options, create, mayContain }
+    if (remote.scheme === 'sftp') return SftpStorage.open(repository, remote, request)
+    return openSshStorage(repository, remote, request)
+  }
   const path = localPath(repository)
   return options.create ? LocalStorage.create(path, options) : LocalStorage.open(path)
 }
@@ -62,10 +74,12 @@ function localPath(repository: string): string {
   if (repository === '') throw new CairnError('INVALID_ARGUMENT', 'Cannot open a repository: its location is empty')
   const scheme = SCHEME.exec(repository)?.[1]?.toLowerCase()
   if (scheme === 'file') return filePath(repository)
-  // Not the whole location: it may hold a password.
-  if (scheme !== undefined) throw unsupported(`${scheme}:// locations`, '')
-  if (REMOTE.test(repository)) {
-    throw unsupported(`'${repository}' on another host`, `; a folder of this name here is './${repository}'`)
+  if (scheme !== undefined) {
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      // Not the whole location: it may hold a password.
+      `Cannot open ${scheme}:// locations: want a folder, user@host:path, ssh:// or sftp://`,
+    )
   }
   if (!repository.startsWith('~')) return repository
   if (repository === '~' || repository.startsWith('~/')) return join(homedir(), repository.slice(1))
@@ -79,11 +93,4 @@ function filePath(url: string): string {
   const path = /^file:\/\/(?:localhost)?(\/.*)$/is.exec(url)?.[1]
   if (path !== undefined) return path
   throw new CairnError('INVALID_ARGUMENT', `Cannot open the repository at ${url}: want file:/// and a full path`)
-}
-
-function unsupported(what: string, hint: string): CairnError {
-  return new CairnError(
-    'INVALID_ARGUMENT',
-    `Cannot open ${what}: this version keeps repositories in local folders only${hint}`,
-  )
 }

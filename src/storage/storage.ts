@@ -34,6 +34,9 @@ export interface Storage {
   /** Where it is, as a person would write it; for messages. */
   readonly location: string
 
+  /** Whether every operation crosses a network: objects that never change are then worth keeping on this machine. */
+  readonly isRemote?: boolean | undefined
+
   /**
    * Reads `range.length` bytes from byte `range.offset`, or the whole object when `range` is omitted.
    * The caller owns the returned buffer. Objects are at most one pack (128 MiB).

@@ -52,6 +52,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     env: { HOME: '/home/ann', ...options.env },
     stdout,
     stderr,
+    connection: unexpected('connection'),
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
     calledAs: options.calledAs,
@@ -90,6 +91,7 @@ const UNEXPECTED: Operations = {
   compact: unexpected('compact'),
   prune: unexpected('prune'),
   locks: unexpected('locks'),
+  serve: unexpected('serve'),
 }
 
 /** A machine without a terminal. */

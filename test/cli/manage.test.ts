@@ -43,7 +43,7 @@ function managing(snapshots: readonly SnapshotInfo[], calls: unknown[] = []): Pa
           if (result.leftOut > 0) onLeftOut?.(result.before, 'home/ann/\u001B[31msecret')
           onRewritten?.(result)
         }
-        return results
+        return { results, reclaimableBytes: 3 << 20 }
       },
     }),
   }
@@ -210,20 +210,21 @@ describe('rewrite', () => {
     assert.equal(stdout, 'x home/ann/\\x1b[31msecret\n')
     assert.equal(
       stderr,
-      `cairn: left 2 entries out of monday, now [${'ab'.repeat(16)}]\ncairn: tuesday stays as it is: nothing in it matches\n`,
+      `cairn: left 2 entries out of monday, now [${'ab'.repeat(16)}]\ncairn: tuesday stays as it is: nothing in it matches\ncairn: 'cairn compact' would free 3.00 MiB\n`,
     )
     const dry = await runCli(['recreate', '/r', '-a', '*', '-e', 'x', '-n'], { operations })
     assert.match(dry.stderr, /^cairn: would leave 2 entries out of monday\n/)
     const json = await runCli(['rewrite', '/r::a', '-e', 'x', '--list', '--json'], { operations })
     assert.deepEqual(
-      jsonLines(json.stdout).map(({ message_type, entries_left_out, path }) => [
+      jsonLines(json.stdout).map(({ message_type, entries_left_out, path, reclaimable_bytes }) => [
         message_type,
-        entries_left_out ?? path,
+        entries_left_out ?? path ?? reclaimable_bytes,
       ]),
       [
         ['left_out', 'home/ann/\u001B[31msecret'],
         ['rewritten', 2],
         ['rewritten', 0],
+        ['summary', 3 << 20],
       ],
     )
   })

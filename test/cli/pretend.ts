@@ -84,6 +84,7 @@ const operations: Operations = {
   compact: () => Promise.reject(new Error('not pretended')),
   prune: () => Promise.reject(new Error('not pretended')),
   locks: () => Promise.reject(new Error('not pretended')),
+  serve: () => Promise.reject(new Error('not pretended')),
 }
 
 const controller = new AbortController()
@@ -98,6 +99,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   env: process.env,
   stdout: process.stdout,
   stderr: process.stderr,
+  connection: () => ({ input: process.stdin, output: process.stdout }),
   signal: controller.signal,
   clock: systemClock,
   operations,

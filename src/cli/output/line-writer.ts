@@ -64,7 +64,7 @@ export class LineWriter {
   /** Resolves when everything has been handed to the system. The stream stays open. */
   async end(): Promise<void> {
     this.flush()
-    if (this.#closed) return
+    if (this.#closed || this.stream.writableEnded) return
     await new Promise<void>((resolve) => {
       this.stream.write('', () => resolve())
     })

@@ -1,5 +1,5 @@
 import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
-import { type CairnError, isCairnError } from '../../base/errors.ts'
+import { CairnError, isCairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
 import { parseIndexKey } from './index-object.ts'
@@ -36,8 +36,8 @@ export interface ReadIndexOptions extends AbortOptions {
 const PARALLEL_READS = 8
 /** How often an object may be listed and then not be there, before that is an error of the store. */
 const MAX_LISTINGS = 10
-/** How often the index is read because runs commit meanwhile; it need not be a reclamation, and the next may always be there. */
-const MAX_READINGS = 3
+/** How often the index is read because runs commit meanwhile, before that is an error: each reading adds only what is new. */
+const MAX_READINGS = 100
 
 /** Step W2 of docs/concurrency.md but for its first read (sessions/condemned.ts): reads the index, then commits, in this order. */
 export async function readStoredIndex(storage: Storage, options: ReadIndexOptions): Promise<StoredIndex> {
@@ -51,7 +51,7 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
     const isNew = ([session, end]: readonly [SessionId, string]): boolean =>
       end === 'committed' && before.get(session) !== 'committed'
     // If that run was a reclamation, a listing may have neither what it put, which came too late for it, nor what it deleted.
-    const mayLack = [...registers].some(isNew) && readings < MAX_READINGS
+    const mayLack = [...registers].some(isNew)
     const commits = [...registers].flatMap(([session, end]) =>
       end === 'committed' && before.get(session) === 'committed' ? [session] : [],
     )
@@ -63,6 +63,8 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
       )
       return { effective, others, indexKeys: new Set(effective.map(({ key }) => key)), registers, commits }
     }
+    if (readings === MAX_READINGS)
+      throw new CairnError('STORAGE_UNAVAILABLE', 'Cannot read the index: other runs commit all the time; run it again')
     before = registers
   }
 }
