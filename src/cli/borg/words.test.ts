@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
+import fc from 'fast-check'
+import { skip } from '../../platform/testing.ts'
 import { borgCommandLine, borgSize, isoTime, isoTimeOfNs } from './words.ts'
 
 describe('borgSize()', () => {
@@ -28,6 +31,20 @@ describe('isoTime()', () => {
     assert.equal(isoTimeOfNs(1_795_264_245_123_456_789n), '2026-11-21T13:30:45.123457')
     assert.equal(isoTimeOfNs(1_795_264_244_999_999_500n), '2026-11-21T13:30:45.000000')
     assert.equal(isoTimeOfNs(-1000n), '1970-01-01T00:59:59.999999')
+  })
+})
+
+describe('isoTimeOfNs()', () => {
+  it('gives what Python gives', (t) => {
+    process.env['TZ'] = 'UTC'
+    const times = fc.sample(fc.bigInt({ min: 0n, max: 2n ** 31n * 1_000_000_000n }), 1000)
+    const script =
+      'import sys,datetime as d\nfor n in sys.stdin.read().split(): print(d.datetime.fromtimestamp(int(n)/1e9).strftime("%Y-%m-%dT%H:%M:%S.%f"))'
+    const env = { PATH: process.env['PATH'], TZ: 'UTC' }
+    const python = spawnSync('python3', ['-c', script], { input: times.join('\n'), encoding: 'utf8', env })
+    if (python.error) return skip(t, 'needs python3')
+    assert.equal(python.status, 0, python.stderr)
+    assert.deepEqual(times.map(isoTimeOfNs), python.stdout.trim().split('\n'))
   })
 })
 

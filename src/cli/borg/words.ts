@@ -31,12 +31,18 @@ export function isoTime(timeMs: number): string {
   return strftime('%Y-%m-%dT%H:%M:%S.%f', timeMs, 'local')
 }
 
-/** As `isoTime`, of a time stamp in ns; rounded, as Python does it. */
+/** As `isoTime`, of a time stamp in ns. By way of a floating-point number of seconds, as Borg does it: the last digit is as good as that. */
 export function isoTimeOfNs(ns: bigint): string {
-  const rounded = (ns + (ns < 0n ? -500n : 500n)) / 1000n
-  const micros = ((rounded % 1_000_000n) + 1_000_000n) % 1_000_000n
-  const seconds = (rounded - micros) / 1_000_000n
-  return `${strftime('%Y-%m-%dT%H:%M:%S', Number(seconds) * 1000, 'local')}.${String(micros).padStart(6, '0')}`
+  const seconds = Number(ns) / 1e9
+  const micros = Math.trunc(seconds) * 1_000_000 + roundHalfEven((seconds % 1) * 1e6)
+  const whole = Math.floor(micros / 1_000_000)
+  const fraction = String(micros - whole * 1_000_000).padStart(6, '0')
+  return `${strftime('%Y-%m-%dT%H:%M:%S', whole * 1000, 'local')}.${fraction}`
+}
+
+function roundHalfEven(value: number): number {
+  const rounded = Math.round(value)
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }
 
 /** Words as a shell reads them. */
