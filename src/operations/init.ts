@@ -1,12 +1,8 @@
 import type { Clock } from '../base/clock.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
-import {
-  type EncryptionMode,
-  type RepositorySettings,
-  TOP_LEVEL_NAMES,
-  createRepository,
-} from '../repository/repository.ts'
+import { createRepository } from '../repository/create-repository.ts'
+import { type EncryptionMode, type RepositorySettings, TOP_LEVEL_NAMES } from '../repository/repository.ts'
 import { type SshOptions, openStorage } from '../storage/location.ts'
 
 export type { EncryptionMode }

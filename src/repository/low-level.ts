@@ -19,6 +19,7 @@ import { type LostPart, type PackClaim, type PackVerdict, PackVerifier, digestOf
 import {
   type CondemnedSets,
   type ReclamationId,
+  RECLAMATION_FIELD,
   condemnedKey,
   decodeCondemned,
   decodeWaiting,
@@ -57,7 +58,7 @@ export {
 }
 export { commitKey, findObject, forgottenKey, listSessions, loadSession, pinKey, sessionKey }
 export { storeTime }
-export { condemnedKey, decodeCondemned, decodeWaiting, putCondemned, readCondemned, waitingKey }
+export { RECLAMATION_FIELD, condemnedKey, decodeCondemned, decodeWaiting, putCondemned, readCondemned, waitingKey }
 export type {
   CondemnedSets,
   IndexedPack,
@@ -106,7 +107,7 @@ export async function readIndex(
 ): Promise<IndexReading> {
   const foreignKeys = new Set<string>()
   const objects = new Map<string, Uint8Array | CairnError>()
-  const { registers, commits, effective, others } = await readStoredIndex(storage, {
+  const { registers, commits, effective, others } = await readStoredIndex(storage, keys, {
     ...options,
     onForeignKey: (key) => foreignKeys.add(key),
     onUnreadable: (key, error) => objects.set(key, error),

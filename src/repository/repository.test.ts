@@ -9,7 +9,8 @@ import { parseChunkerParams } from '../chunker/params.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { type CrashPoint, FaultyStorage } from '../storage/testing.ts'
-import { createRepository, openRepository } from './repository.ts'
+import { createRepository } from './create-repository.ts'
+import { openRepository } from './repository.ts'
 import {
   ALL_MODES,
   CHEAP_ARGON2,

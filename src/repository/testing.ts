@@ -7,14 +7,8 @@ import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { ChunkWriter } from './chunk-writer.ts'
 import type { PackKind } from './keys.ts'
-import {
-  type CreateRepositoryOptions,
-  type EncryptionMode,
-  type KeyFiles,
-  type Repository,
-  createRepository,
-  openRepository,
-} from './repository.ts'
+import { type EncryptionMode, type KeyFiles, type Repository, openRepository } from './repository.ts'
+import { type CreateRepositoryOptions, createRepository } from './create-repository.ts'
 import type { KeyFile } from './slot-store.ts'
 import { WriteSession } from './write-session.ts'
 

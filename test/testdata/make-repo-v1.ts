@@ -9,7 +9,7 @@ import { fromRawName, toSystemPath } from '../../src/base/raw-name.ts'
 import { createSnapshot } from '../../src/operations/create.ts'
 import { setTimes } from '../../src/platform/native.ts'
 import { FolderKeyFiles } from '../../src/repository/key-files.ts'
-import { createRepository } from '../../src/repository/repository.ts'
+import { createRepository } from '../../src/repository/create-repository.ts'
 import { LocalStorage } from '../../src/storage/local/local-storage.ts'
 import { type FixtureEntry, REPO_V1_ENTRIES, REPO_V1_PASSPHRASE, REPO_V1_SNAPSHOTS, addedBy } from './repo-v1.ts'
 

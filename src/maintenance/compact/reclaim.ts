@@ -4,6 +4,7 @@ import { CairnError, isCairnError } from '../../base/errors.ts'
 import { CHUNK_ID_BYTES, type PackId } from '../../base/ids.ts'
 import type { ChunkWriter, Compression } from '../../repository/chunk-writer.ts'
 import {
+  RECLAMATION_FIELD,
   type CondemnedSets,
   type IndexedPack,
   forgottenKey,
@@ -81,7 +82,7 @@ export async function reclaim(
     for (const pack of packs) await mover.moveFrom(pack)
     await mover.finish()
     const record: ReclaimRecord = { reclaimed: [...ready.keys()], superseded }
-    await session.commit({ compaction: record })
+    await session.commit({ [RECLAMATION_FIELD]: record })
     return { ...record, movedChunks: mover.chunks, movedBytes: mover.bytes, storedBytes: session.storedBytes }
   } catch (error) {
     await session.abandon()
@@ -194,7 +195,7 @@ class Mover {
 
 /** What a run committed when it reclaimed space; `undefined` when it committed something else. */
 export function reclaimRecordOf(value: Readonly<Record<string, unknown>>): ReclaimRecord | undefined {
-  const { reclaimed, superseded } = (value['compaction'] ?? {}) as Record<string, unknown>
+  const { reclaimed, superseded } = (value[RECLAMATION_FIELD] ?? {}) as Record<string, unknown>
   if (!isTexts(reclaimed) || !isTexts(superseded)) return undefined
   return { reclaimed, superseded }
 }

@@ -2,7 +2,13 @@ import type { AbortOptions } from '../../base/abort.ts'
 import type { Clock } from '../../base/clock.ts'
 import { isCairnError } from '../../base/errors.ts'
 import { type PackId, asPackId } from '../../base/ids.ts'
-import { type IndexedPack, forEachAtOnce, loadPackTable, readIndex } from '../../repository/low-level.ts'
+import {
+  RECLAMATION_FIELD,
+  type IndexedPack,
+  forEachAtOnce,
+  loadPackTable,
+  readIndex,
+} from '../../repository/low-level.ts'
 import { type Repository, packKey } from '../../repository/repository.ts'
 import { WriteSession } from '../../repository/write-session.ts'
 import { deleteReclaimed } from '../compact/finish.ts'
@@ -52,7 +58,7 @@ export async function rebuildIndex(
     }
     if (packs === 0 && damaged.size === 0) return { packs, removed: [] }
     const record: ReclaimRecord = { reclaimed: [], superseded: [...damaged] }
-    await session.commit({ compaction: record })
+    await session.commit({ [RECLAMATION_FIELD]: record })
     await deleteReclaimed(repository, record, new Map(), options)
     return { packs, removed: record.superseded }
   } finally {

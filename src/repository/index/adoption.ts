@@ -59,7 +59,7 @@ export async function loadIndexAndAdopt(
   // packs before the index, so that what a living run stores and names meanwhile is not taken for a stray.
   const others = await endDeadRuns(storage, keys, session, options)
   const listed = others.dead.length > 0 ? await listPacks(storage, options) : undefined
-  const stored = await readStoredIndex(storage, options)
+  const stored = await readStoredIndex(storage, keys, options)
   const packs = takeEffectivePacks(stored, keys, options)
 
   const adopted = await namedPacks(storage, keys, stored, others, packs, listed, options)

@@ -16,7 +16,7 @@ export async function findCopies(
   knownAddress: (id: Uint8Array) => ChunkAddress | undefined,
   options: AbortOptions,
 ): Promise<ReadonlyMap<string, readonly ChunkAddress[]>> {
-  const stored = await readStoredIndex(storage, options)
+  const stored = await readStoredIndex(storage, keys, options)
   const copies = new Map<string, ChunkAddress[]>()
   for (const { indexed } of takeEffectivePacks(stored, keys, { ...options, onDamaged: () => undefined }).values()) {
     for (const { ids, chunks, offset: segmentOffset, sealedBytes: segmentBytes } of segmentsOf(indexed)) {

@@ -288,7 +288,7 @@ describe('loadIndex()', () => {
 
   it('lets go of the sealed objects as it decodes them', async () => {
     const storage = await storageWith({ a: ['one'], b: ['two'], open: ['three'] }, ['open'])
-    const stored = await readStoredIndex(storage, {})
+    const stored = await readStoredIndex(storage, KEYS, {})
     const keys = stored.effective.map(({ key }) => key)
     assert.deepEqual(new Set(keys), stored.indexKeys)
     assert.ok(keys.length === 2 && stored.others.length === 1)

@@ -71,7 +71,7 @@ export async function loadIndex(
 ): Promise<LoadedIndex> {
   const onUnreadable = options.toWrite ? undefined : (): void => undefined
   const condemned = await readCondemned(storage, keys, { signal: options.signal, onUnreadable })
-  const stored = await readStoredIndex(storage, options)
+  const stored = await readStoredIndex(storage, keys, options)
   return toLoadedIndex(takeEffectivePacks(stored, keys, options), condemned, stored)
 }
 

@@ -2,6 +2,10 @@ import { type AbortOptions, throwIfAborted } from '../../base/abort.ts'
 import { CairnError, isCairnError } from '../../base/errors.ts'
 import { type SessionId, asSessionId } from '../../base/ids.ts'
 import type { Storage } from '../../storage/storage.ts'
+import type { RepositoryKeys } from '../keys.ts'
+import { openObject, parseObject } from '../sealed-object.ts'
+import { RECLAMATION_FIELD } from '../sessions/condemned.ts'
+import { commitKey } from '../sessions/open-session.ts'
 import { parseIndexKey } from './index-object.ts'
 
 /** An index object as it lies on the store, still sealed. */
@@ -36,11 +40,15 @@ export interface ReadIndexOptions extends AbortOptions {
 const PARALLEL_READS = 8
 /** How often an object may be listed and then not be there, before that is an error of the store. */
 const MAX_LISTINGS = 10
-/** How often the index is read because runs commit meanwhile, before that is an error: each reading adds only what is new. */
+/** How often the index is read because reclamations commit meanwhile, before that is an error: each takes longer than a reading. */
 const MAX_READINGS = 100
 
 /** Step W2 of docs/concurrency.md but for its first read (sessions/condemned.ts): reads the index, then commits, in this order. */
-export async function readStoredIndex(storage: Storage, options: ReadIndexOptions): Promise<StoredIndex> {
+export async function readStoredIndex(
+  storage: Storage,
+  keys: RepositoryKeys,
+  options: ReadIndexOptions,
+): Promise<StoredIndex> {
   // A run that commits while its index objects are already listed would be known, but not where its chunks are: it is left for
   // the next load. What had committed before the listing began had all its index objects on the store.
   let before = await listRegisters(storage, options)
@@ -48,10 +56,11 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
   for (let readings = 1; ; readings++) {
     await readIndexObjects(storage, read, options)
     const registers = await listRegisters(storage, options)
-    const isNew = ([session, end]: readonly [SessionId, string]): boolean =>
-      end === 'committed' && before.get(session) !== 'committed'
-    // If that run was a reclamation, a listing may have neither what it put, which came too late for it, nor what it deleted.
-    const mayLack = [...registers].some(isNew)
+    const newCommits = [...registers.keys()].filter(
+      (session) => registers.get(session) === 'committed' && before.get(session) !== 'committed',
+    )
+    // A listing may have neither what a reclamation put, which came too late for it, nor what it deleted.
+    const mayLack = await someReclaimed(storage, keys, newCommits, options)
     const commits = [...registers].flatMap(([session, end]) =>
       end === 'committed' && before.get(session) === 'committed' ? [session] : [],
     )
@@ -64,9 +73,32 @@ export async function readStoredIndex(storage: Storage, options: ReadIndexOption
       return { effective, others, indexKeys: new Set(effective.map(({ key }) => key)), registers, commits }
     }
     if (readings === MAX_READINGS)
-      throw new CairnError('STORAGE_UNAVAILABLE', 'Cannot read the index: other runs commit all the time; run it again')
+      throw new CairnError(
+        'STORAGE_UNAVAILABLE',
+        'Cannot read the index: space is reclaimed all the time; run it again',
+      )
     before = registers
   }
+}
+
+/** Whether one of these runs has reclaimed space, or may have: its record is gone or cannot be read. */
+async function someReclaimed(
+  storage: Storage,
+  keys: RepositoryKeys,
+  sessions: readonly SessionId[],
+  options: ReadIndexOptions,
+): Promise<boolean> {
+  for (const session of sessions) {
+    const key = commitKey(session)
+    const object = await getOrError(storage, key, options)
+    if (isCairnError(object)) return true
+    try {
+      if (RECLAMATION_FIELD in parseObject(openObject('commit', keys, key, object), key)) return true
+    } catch {
+      return true
+    }
+  }
+  return false
 }
 
 async function listRegisters(

@@ -17,6 +17,9 @@ export type ReclamationId = string
 /** The packs that each reclamation on its way is about to delete. */
 export type CondemnedSets = ReadonlyMap<ReclamationId, readonly PackId[]>
 
+/** Of a commit: says what a run that reclaimed space has put in the place of what. */
+export const RECLAMATION_FIELD = 'compaction'
+
 export function condemnedKey(reclamation: ReclamationId): string {
   return `condemned/${reclamation}`
 }
