@@ -1,10 +1,14 @@
 /** The command line program: wires the process to `cli`. Everything else is there. */
+import path from 'node:path'
 import { systemClock } from './base/clock.ts'
 import { runProgram } from './cli/program.ts'
 import { systemOperations } from './cli/world.ts'
 import { abortOnSignals } from './platform/signals.ts'
 
 const watch = abortOnSignals()
+// From the launcher; a program that is one file is told by the system.
+const calledAs = process.env['CAIRN_CALLED_AS'] ?? path.basename(process.argv0)
+delete process.env['CAIRN_CALLED_AS'] // not for programs that this one starts
 process.exitCode = await runProgram(await commandLine(), {
   env: process.env,
   stdout: process.stdout,
@@ -12,6 +16,7 @@ process.exitCode = await runProgram(await commandLine(), {
   connection: () => ({ input: process.stdin, output: process.stdout }),
   signal: watch.signal,
   clock: systemClock,
+  calledAs,
   operations: systemOperations,
   makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
   background: {

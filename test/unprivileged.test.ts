@@ -38,7 +38,7 @@ describe('a user without rights', { skip }, () => {
     assert.deepEqual(issues, [`EACCES ${source}/closed`, `EACCES ${source}/listed/f`, `EACCES ${source}/secret`])
     assert.deepEqual(letters, {
       [inside]: 'd',
-      [`${inside}/closed`]: 'd',
+      [`${inside}/closed`]: 'E',
       [`${inside}/listed`]: 'd',
       [`${inside}/open`]: 'd',
       [`${inside}/open/f`]: 'A',

@@ -38,7 +38,7 @@ export async function runRepair(
   }
   const { json, quiet } = output.settings
   if (json) output.json(summaryJson(result))
-  else if (!quiet) for (const line of summaryLines(result)) output.line(line)
+  else if (!quiet) output.sums(summaryLines(result))
   requireWell(output, result)
 }
 

@@ -82,8 +82,7 @@ async function run(context: CommandContext, values: string[], options: CheckComm
   const { json, quiet } = output.settings
   if (json) output.json(summaryJson(result, report.errors))
   else if (!quiet) {
-    for (const line of summaryLines(result)) output.line(line)
-    if (result.errors === 0) output.line('No errors were found.')
+    output.sums([...summaryLines(result), ...(result.errors === 0 ? ['No errors were found.'] : [])])
   }
   if (result.errors > 0) {
     throw new CairnError(

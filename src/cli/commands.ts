@@ -158,6 +158,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./key.ts'),
   },
   {
+    name: 'break-lock',
+    group: REPOSITORY,
+    summary: 'do nothing, since there are no locks',
+    load: () => import('./break-lock.ts'),
+  },
+  {
+    name: 'with-lock',
+    group: REPOSITORY,
+    summary: 'run a command, without a lock since there are none',
+    load: () => import('./with-lock.ts'),
+  },
+  {
     name: 'doctor',
     group: 'About:',
     summary: 'look for what could make backups of this machine miss something',

@@ -65,7 +65,7 @@ async function run(context: CommandContext, values: string[], options: CompactCo
     )
   }
   if (json) output.json(summaryJson(result, options))
-  else if (!quiet) for (const line of summaryLines(result, options)) output.line(line)
+  else if (!quiet) output.sums(summaryLines(result, options))
 }
 
 function toCompactOptions(options: CompactCommandOptions): CompactRepositoryOptions {

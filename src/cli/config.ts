@@ -4,7 +4,7 @@ import { printable } from './output/text.ts'
 
 interface ConfigCommandOptions {
   readonly list?: true
-  readonly delete?: string
+  readonly delete?: true
 }
 
 const HELP = `
@@ -27,7 +27,7 @@ export const define: DefineCommand = (command, context) => {
     .argument('[VALUE]', 'what to change it to')
     .usage('[REPO] NAME [VALUE] | [REPO] --list | [REPO] --delete NAME')
     .option('-l, --list', 'print all of the configuration')
-    .option('-d, --delete <NAME>', 'put a setting back to its default')
+    .option('-d, --delete', 'put the setting NAME back to its default')
     .addHelpText('after', HELP)
     .action((...args: unknown[]) => {
       const values = args.slice(0, 3).filter((value) => typeof value === 'string')
@@ -38,11 +38,11 @@ export const define: DefineCommand = (command, context) => {
 async function run(context: CommandContext, values: string[], options: ConfigCommandOptions): Promise<void> {
   const { output, world } = context
   // Where the repository is known from elsewhere, the first argument is a name: as it would be that of a snapshot.
-  const { location, snapshot: name, rest } = await context.select(values, 'repository')
-  const [value] = rest
-  if (rest.length > 1 || (name !== undefined && (options.list || options.delete !== undefined)))
+  const { location, snapshot, rest } = await context.select(values, 'repository')
+  const [name, value, ...more] = snapshot === undefined ? rest : [snapshot, ...rest]
+  if (options.list && options.delete) throw usage('--list and --delete exclude each other')
+  if (more.length > 0 || (options.list ? name : options.delete && value) !== undefined)
     throw usage('there are too many arguments')
-  if (options.list && options.delete !== undefined) throw usage('--list and --delete exclude each other')
 
   const operations = await world.operations.config()
   const access = await context.access(location)
@@ -51,8 +51,8 @@ async function run(context: CommandContext, values: string[], options: ConfigCom
     if (output.settings.json) output.json(Object.fromEntries(entries.map((entry) => [entry.name, entry.value])))
     else
       for (const line of ['[repository]', ...entries.map((entry) => `${entry.name} = ${entry.text}`)]) output.line(line)
-  } else if (options.delete !== undefined) await operations.unsetConfig(access, options.delete)
-  else if (name === undefined) throw usage('no name is given')
+  } else if (name === undefined) throw usage('no name is given')
+  else if (options.delete) await operations.unsetConfig(access, name)
   else if (value === undefined) {
     const entry = await operations.getConfig(access, name)
     if (output.settings.json) output.json({ [entry.name]: entry.value })

@@ -15,7 +15,13 @@ export interface CommonOptions {
   readonly verbose?: true
   readonly progress?: boolean
   readonly showRc?: true
+  readonly showVersion?: true
   readonly exitCodes?: 'cairn' | 'borg'
+  readonly logJson?: true
+  /** Of Borg's `--error`. */
+  readonly silent?: true
+  /** Borg's: sizes in binary units, which they are here without it. */
+  readonly iec?: true
   readonly rsh?: string
   readonly remotePath?: string
 }
@@ -35,9 +41,13 @@ export class CommandContext {
   readonly output: Output
   readonly argv: readonly string[]
   readonly folders: Folders
+  /** A script for Borg is run: the program was called by that name. */
+  readonly asBorg: boolean
   common: CommonOptions = {}
   /** What the process exits with when the command ends without an error. */
   exitCode = 0
+  /** Of a program that was run; passed on as it is. */
+  foreignExitCode: number | undefined
   /** The command works on the default repository, because none was named. */
   usesDefault = false
   readonly #literals: number
@@ -47,8 +57,19 @@ export class CommandContext {
     this.output = output
     this.argv = argv
     this.folders = folders(world.env)
+    this.asBorg = world.calledAs === 'borg'
     const end = argv.indexOf('--')
     this.#literals = end < 0 ? 0 : argv.length - end - 1
+  }
+
+  /** What is done is told in Borg's words: for scripts made for it, and for programs that read `--log-json`. */
+  get speaksBorg(): boolean {
+    return this.asBorg || this.common.logJson === true
+  }
+
+  /** `--json` means Borg's document. */
+  get borgJson(): boolean {
+    return this.asBorg && this.common.json === true
   }
 
   /** Sorts out the arguments of a command; see `interpretPositionals`. */
@@ -58,7 +79,8 @@ export class CommandContext {
     const { repository, snapshot, rest } = interpretPositionals(values, {
       wants,
       literals: this.#literals,
-      repositoryKnown: option !== undefined || environment !== undefined,
+      // Borg's first argument never is a snapshot without '::'.
+      repositoryKnown: !this.asBorg && (option !== undefined || environment !== undefined),
     })
     if (option !== undefined && repository !== undefined && repository !== option) {
       throw new CairnError(
@@ -73,6 +95,7 @@ export class CommandContext {
       )
     }
     const named = repository ?? option ?? environment
+    if (this.asBorg) requireBorgArguments(values, wants, named)
     this.usesDefault = named === undefined
     if (named === '' || (named !== undefined && splitLocation(named).repository !== named)) {
       throw new CairnError(
@@ -122,6 +145,26 @@ export class CommandContext {
     ])
     return expandPlaceholders(text, this.world.placeholders ?? hostFacts(this.world.clock))
   }
+}
+
+/**
+ * Borg has no default repository, and would not take a path for one: a script whose variables are empty must not do something
+ * else than it says.
+ *
+ * @throws {CairnError} `INVALID_ARGUMENT`
+ */
+function requireBorgArguments(
+  [first]: readonly string[],
+  wants: PositionalOptions['wants'],
+  repository: string | undefined,
+): void {
+  if (repository === undefined)
+    throw new CairnError('INVALID_ARGUMENT', 'Cannot find the repository: none is named; write REPO or set BORG_REPO')
+  if (wants === 'paths' && first !== undefined && splitLocation(first).snapshot === undefined)
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot use '${first}' as an archive: want REPO::NAME, or ::NAME with BORG_REPO; paths come after it`,
+    )
 }
 
 /** One file per verb exports this: it adds arguments, options, help and the action to a command that has its name already. */

@@ -62,7 +62,7 @@ export function createReport(output: Output, options: CreateReportOptions, locat
     },
     finish(result) {
       if (json) output.json(summaryJson(result))
-      else if (options.stats) output.text(archiveStats(result, location))
+      else if (options.stats) output.sums(archiveStats(result, location))
       else if (!quiet) {
         for (const line of summaryLines(result, location, output)) output.line(line)
       }

@@ -38,11 +38,6 @@ interface CreateCommandOptions extends CreateReportOptions {
   readonly xattrs?: false
   readonly acls?: false
   readonly flags?: false
-  readonly noxattrs?: true
-  readonly noacls?: true
-  readonly noflags?: true
-  readonly nobsdflags?: true
-  readonly numericOwner?: true
 }
 
 /** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
@@ -73,7 +68,11 @@ export const define: DefineCommand = (command, context) => {
     .usage('[REPO::NAME] PATH... [OPTIONS]')
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
-    .option('--timestamp <TIME>', 'time of the snapshot: 2026-11-21T13:44:05, or of a file', parseTimestamp)
+    .option(
+      '--timestamp <TIME>',
+      'time of the snapshot: 2026-11-21T13:44:05, or of a file',
+      parseTimestamp(context.asBorg ? 'utc' : 'local'),
+    )
     .option('--tag <TAG>', 'tag to give it, or several with commas between them (repeatable)', collectTags)
     .option('-s, --stats', 'end with sizes: original, compressed, deduplicated')
     .option('--list', 'print every entry with a status letter')
@@ -81,7 +80,7 @@ export const define: DefineCommand = (command, context) => {
     .option('-n, --dry-run', 'save nothing; with --list, print what would be saved')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
     .option(
-      '--checkpoint-interval <TIME>',
+      '-c, --checkpoint-interval <TIME>',
       'save what there is so far every TIME, 0 for never (default: 5m)',
       parseDuration('s'),
     )
@@ -106,23 +105,10 @@ export const define: DefineCommand = (command, context) => {
     .option('--settle <TIME>', 'wait so long before looking: 300 or 300ms, 2s', parseDuration('ms'))
     .option('--stable-for <TIME>', 'save a file only once it has stayed the same so long', parseDuration('ms'))
     .option('--sync-before', 'have the system write everything to disk first')
-  for (const name of BORG_OPTIONS) command.addOption(new Option(`--${name}`).hideHelp())
   command
     .addHelpText('after', HELP)
     .action((values: string[], options: CreateCommandOptions) => run(context, values, patterns, options))
 }
-
-/** Borg's own spellings, for scripts made for it; the last three are about what is not stored anyway. */
-const BORG_OPTIONS = [
-  'noxattrs',
-  'noacls',
-  'noflags',
-  'nobsdflags',
-  'numeric-owner',
-  'noatime',
-  'noctime',
-  'nobirthtime',
-]
 
 const DETECT = ['auto', 'ctime', 'mtime', 'partial-hash', 'full-hash'] as const satisfies readonly Detect[]
 
@@ -150,7 +136,9 @@ async function run(
   const name = selection.snapshot ?? (await context.expand(DEFAULT_SNAPSHOT_NAME))
   checkSnapshotName(name)
 
-  const report = createReport(output, options, selection.location)
+  const report = context.speaksBorg
+    ? (await import('./borg/create-report.ts')).borgCreateReport(context, options, selection.location, paths)
+    : createReport(output, options, selection.location)
   if (output.settings.verbose && !output.settings.json) {
     output.note(
       `cairn: saving ${paths.map(printable).join(', ')} as ${printable(name)} in ${printable(selection.location)}`,
@@ -159,6 +147,7 @@ async function run(
   const access = await context.access(selection.location)
   const source = {
     paths,
+    skipMissing: context.asBorg, // as Borg, whose scripts name folders that not every machine has
     selection: {
       patterns: patterns.rules,
       ignoreFiles: options.ignoreFile ?? [],
@@ -170,7 +159,7 @@ async function run(
       excludeNodump: options.excludeNodump ?? false,
       oneFileSystem: options.oneFileSystem ?? false,
     },
-    numericIds: options.numericIds ?? options.numericOwner,
+    numericIds: options.numericIds,
     atime: options.atime,
     settleMs: options.settle,
     syncBefore: options.syncBefore,
@@ -198,9 +187,9 @@ async function run(
       workers: options.workers,
       detect: options.detect,
       attributes: {
-        xattrs: options.xattrs !== false && !options.noxattrs,
-        acls: options.acls !== false && !options.noacls,
-        flags: options.flags !== false && !options.noflags && !options.nobsdflags,
+        xattrs: options.xattrs !== false,
+        acls: options.acls !== false,
+        flags: options.flags !== false,
       },
       stableForMs: options.stableFor,
       checkpointIntervalMs: options.checkpointInterval,

@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import type { DefineCommand, CommandContext } from './context.ts'
 import { freedByCompact } from './output/format.ts'
 import { snapshotLine } from './output/snapshot-line.ts'
@@ -8,11 +9,13 @@ import {
   readSelection,
   reportChanged,
 } from './snapshot-arguments.ts'
+import { addOrderOptions } from './snapshot-options.ts'
 
 interface DeleteCommandOptions extends SelectionOptions {
   readonly dryRun?: true
   readonly list?: true
   readonly force?: true
+  readonly stats?: true
 }
 
 const HELP = `
@@ -26,10 +29,12 @@ Examples:
   cairn delete /mnt/disk/backups -a 'web-2025-*' --dry-run --list`
 
 export const define: DefineCommand = (command, context) => {
-  addSelectionOptions(command)
+  addOrderOptions(addSelectionOptions(command))
     .option('-n, --dry-run', 'delete nothing; with --list, print what would be deleted')
     .option('--list', 'print each snapshot that is deleted')
     .option('--force', 'delete pinned snapshots too')
+    // In Borg's words; here the sum is printed anyway.
+    .addOption(new Option('-s, --stats').hideHelp())
     .addHelpText('after', HELP)
     .action((first: string | undefined, more: string[], options: DeleteCommandOptions) =>
       run(context, first === undefined ? [] : [first, ...more], options),
@@ -47,14 +52,17 @@ async function run(context: CommandContext, values: string[], options: DeleteCom
   )
   const { dryRun = false, list = false, force = false } = options
   const { deleteSnapshots } = await world.operations.delete()
-  const { snapshots, reclaimableBytes } = await deleteSnapshots(await accessForChanges(context, location), {
+  const borg = context.speaksBorg && !output.settings.json ? await import('./borg/deletions.ts') : undefined
+  const { snapshots, reclaimableBytes, sizes } = await deleteSnapshots(await accessForChanges(context, location), {
     selection,
     dryRun,
     force,
-    onDeleted: (snapshot) => {
-      if (list && !output.settings.json) output.line(snapshotLine(snapshot))
+    onDeleted: (deletion) => {
+      if (borg) borg.reportBorgDeletion(context, deletion, options)
+      else if (list && !output.settings.json) output.line(snapshotLine(deletion.snapshot))
     },
   })
+  borg?.reportBorgSizes(context, sizes, options)
   const freed = freedByCompact(reclaimableBytes)
   const advice = dryRun ? `; ${freed} then` : `; ${freed}, and until then 'cairn undelete' brings it back`
   reportChanged(context, dryRun ? 'would delete' : 'deleted', snapshots, advice)

@@ -1,15 +1,17 @@
 import { CairnError } from '../base/errors.ts'
 import { formatBytes } from '../base/sizes.ts'
-import type { DiffChange } from '../operations/diff.ts'
+import type { DiffChange, PatternOption } from '../operations/diff.ts'
 import type { RepositoryAccess } from '../operations/repository-access.ts'
 import type { EntryInfo } from '../operations/snapshot-info.ts'
+import type { BorgDiffOptions } from './borg/diff-lines.ts'
 import { showDespiteDamage } from './damage.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { DiffTotals } from './diff-totals.ts'
 import { formatMode, formatTime, nsToMs, plural } from './output/format.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
-import { snapshotPaths } from './positionals.ts'
+import { addPatternOptions } from './pattern-options.ts'
+import { pathsInSnapshot } from './positionals.ts'
 import { furtherSnapshot } from './snapshot-arguments.ts'
 
 const HELP = `
@@ -38,36 +40,83 @@ export const define: DefineCommand = (command, context) => {
     .argument('[B]', 'the snapshot after, in the same repository')
     .argument('[PATHS...]', 'only what is at or below these paths')
     .usage('REPO::A B [PATH...] [OPTIONS]')
+    .option('--content-only', 'owner, mode and times do not count')
+    .option('--numeric-ids', "compare owners by number in Borg's output")
+    .option('--json-lines', "print differences in Borg's JSON, one path a line")
+    .optionsGroup('Which paths are compared:')
+  const patterns = addPatternOptions(command)
+  command
     .addHelpText('after', HELP)
-    .action((before: string | undefined, after: string | undefined, paths: string[]) =>
+    .action((before: string | undefined, after: string | undefined, paths: string[], options: DiffCommandOptions) =>
       run(
         context,
         [before, after, ...paths].filter((value) => value !== undefined),
+        options,
+        patterns,
       ),
     )
 }
 
-async function run(context: CommandContext, values: string[]): Promise<void> {
+interface DiffCommandOptions extends BorgDiffOptions {
+  readonly jsonLines?: true
+}
+
+async function run(
+  context: CommandContext,
+  values: string[],
+  options: DiffCommandOptions,
+  patterns: readonly PatternOption[],
+): Promise<void> {
   const { location, snapshot: before, rest } = await context.select(values, 'snapshot')
   const [second, ...paths] = rest
   if (before === undefined || second === undefined) {
     throw new CairnError('INVALID_ARGUMENT', 'Cannot compare: two snapshots are needed; write cairn diff REPO::A B')
   }
   const after = await furtherSnapshot(context, second, location)
-  await showDespiteDamage(context, location, (access) => show(context, access, before, after, snapshotPaths(paths)))
+  const compared = { before, after, paths: pathsInSnapshot(paths), patterns }
+  const asBorg = options.jsonLines || (context.asBorg && !context.common.json)
+  await showDespiteDamage(context, location, (access) =>
+    asBorg ? showAsBorg(context, access, compared, options) : show(context, access, compared, options),
+  )
+}
+
+interface Compared {
+  readonly before: string
+  readonly after: string
+  readonly paths: readonly string[]
+  readonly patterns: readonly PatternOption[]
+}
+
+async function showAsBorg(
+  { output, world }: CommandContext,
+  access: RepositoryAccess,
+  { before, after, paths, patterns }: Compared,
+  options: DiffCommandOptions,
+): Promise<void> {
+  const [{ diffSnapshots }, { borgDiffJson, borgDiffLine }] = await Promise.all([
+    world.operations.diff(),
+    import('./borg/diff-lines.ts'),
+  ])
+  const show = async (change: DiffChange): Promise<void> => {
+    const json = options.jsonLines && borgDiffJson(change, options)
+    const line = json ? JSON.stringify(json) : options.jsonLines ? undefined : borgDiffLine(change, options)
+    if (line !== undefined) output.line(line)
+    await output.ready()
+  }
+  await diffSnapshots(access, before, after, paths, show, patterns)
 }
 
 async function show(
   context: CommandContext,
   access: RepositoryAccess,
-  before: string,
-  after: string,
-  paths: readonly string[],
+  { before, after, paths, patterns }: Compared,
+  { contentOnly }: DiffCommandOptions,
 ): Promise<void> {
   const { output, world } = context
   const { diffSnapshots } = await world.operations.diff()
   const totals = new DiffTotals()
-  const compared = await diffSnapshots(access, before, after, paths, async (change) => {
+  const onChange = async (change: DiffChange): Promise<void> => {
+    if (contentOnly && change.change === 'metadata') return
     totals.add(change)
     if (output.settings.json) output.json(changeJson(change))
     else {
@@ -75,7 +124,8 @@ async function show(
       output.line(`${output.style(COLORS[letter], letter)} ${changeLine(change)}`)
     }
     await output.ready()
-  })
+  }
+  const compared = await diffSnapshots(access, before, after, paths, onChange, patterns)
 
   if (output.settings.json) {
     output.json({

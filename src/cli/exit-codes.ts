@@ -1,15 +1,36 @@
+import type { ErrorCode } from '../base/errors.ts'
+import type { Environment } from '../config/environment.ts'
+import { BORG_ERRORS, borgWarningCode } from './borg/errors.ts'
+import type { LogLevel } from './output/output.ts'
+
 /** A run that ended with warnings: the rest is done, some source data could not be read. As restic. */
 export const EXIT_WARNINGS = 3
 
-/** Borg's (legacy) exit codes: 0 success, 1 warning, 2 error, 128 + N for signal N. */
-export function toBorgExitCode(exitCode: number): number {
-  if (exitCode === EXIT_WARNINGS) return 1
-  return exitCode === 0 || exitCode > 128 ? exitCode : 2
+/** How a run ended. */
+export interface Outcome {
+  readonly exitCode: number
+  /** Of the error that ended it. */
+  readonly code?: ErrorCode
 }
 
-/** The line of `--show-rc`, worded as Borg's, which scripts look for. `warningCode` is the one that means warnings. */
-export function describeExitCode(exitCode: number, warningCode: number): string {
-  if (exitCode > 128) return `killed by signal ${exitCode - 128}, rc ${exitCode}`
-  const status = exitCode === 0 ? 'success' : exitCode === warningCode ? 'warning' : 'error'
-  return `terminating with ${status} status, rc ${exitCode}`
+/**
+ * Borg's exit codes: 0 success, 1 warning, 2 error, 128 + N for signal N; with `BORG_EXIT_CODES=modern`, as from Borg 1.4 on, one
+ * for each kind of error and warning.
+ */
+export function toBorgExitCode({ exitCode, code }: Outcome, env: Environment, complaints: ReadonlySet<string>): number {
+  if (exitCode === 0 || exitCode > 128) return exitCode
+  const isModern = env['BORG_EXIT_CODES'] === 'modern'
+  if (exitCode === EXIT_WARNINGS) return isModern ? borgWarningCode(complaints) : 1
+  return isModern && code !== undefined ? BORG_ERRORS[code].exit : 2
+}
+
+/** The line of `--show-rc`, worded as Borg's, which scripts look for, and its level in `--log-json`. */
+export function describeExitCode(
+  exitCode: number,
+  isBorgs: boolean,
+): { readonly text: string; readonly level: LogLevel } {
+  const isWarning = isBorgs ? exitCode === 1 || (exitCode >= 100 && exitCode < 128) : exitCode === EXIT_WARNINGS
+  const status = exitCode === 0 ? 'success' : isWarning ? 'warning' : exitCode > 128 ? 'signal' : 'error'
+  const level = exitCode === 0 ? 'INFO' : isWarning ? 'WARNING' : 'ERROR'
+  return { text: `terminating with ${status} status, rc ${exitCode}`, level }
 }

@@ -17,9 +17,6 @@ export interface ExtractCommandOptions {
   readonly xattrs?: boolean
   readonly acls?: boolean
   readonly flags?: boolean
-  readonly noxattrs?: true
-  readonly noacls?: true
-  readonly noflags?: true
   readonly workers?: number
 }
 
@@ -28,14 +25,14 @@ const CONFLICTS = ['fail', 'keep', 'overwrite', 'if-newer', 'mirror'] as const s
 
 /**
  * Adds the options that both verbs have. Those that leave paths out are gathered in the array returned, since their order on the
- * command line counts.
+ * command line counts. `conflict` is what to do where something is already, unless told.
  */
-export function addExtractOptions(command: Command): readonly PatternOption[] {
+export function addExtractOptions(command: Command, conflict: Conflict = 'fail'): readonly PatternOption[] {
   command
     .option('--list', 'print every path that is written')
     .addOption(
       new Option('--conflict <HOW>', 'where something is already: fail, keep, overwrite, if-newer or mirror')
-        .default('fail')
+        .default(conflict)
         .argParser(parseConflict),
     )
     .option('-n, --dry-run', 'write nothing; with --list, print what would be done with each path')
@@ -49,12 +46,8 @@ export function addExtractOptions(command: Command): readonly PatternOption[] {
     .option('--no-acls', 'leave access control lists alone')
     .option('--no-flags', 'leave file flags alone')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
-  for (const name of BORG_OPTIONS) command.addOption(new Option(`--${name}`).hideHelp())
   return patterns
 }
-
-/** Borg's own spellings, for scripts made for it; holes are always restored. */
-const BORG_OPTIONS = ['noxattrs', 'noacls', 'noflags', 'sparse']
 
 /** @throws {CairnError} `INVALID_ARGUMENT` for options that exclude each other */
 export function toExtractOptions(
@@ -72,9 +65,9 @@ export function toExtractOptions(
     numericIds,
     workers,
     patterns,
-    noXattrs: options.xattrs === false || options.noxattrs === true,
-    noAcls: options.acls === false || options.noacls === true,
-    noFlags: options.flags === false || options.noflags === true,
+    noXattrs: options.xattrs === false,
+    noAcls: options.acls === false,
+    noFlags: options.flags === false,
   }
 }
 

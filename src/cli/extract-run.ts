@@ -9,7 +9,7 @@ import { reportIssue } from './output/issue.ts'
 import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
-import { snapshotPaths } from './positionals.ts'
+import { pathsInSnapshot } from './positionals.ts'
 
 interface RunOptions extends ExtractCommandOptions {
   readonly patterns: readonly PatternOption[]
@@ -28,7 +28,7 @@ export async function runExtract(
   const given = toExtractOptions(options, options.patterns)
   const { extractSnapshot } = await world.operations.extract()
   // Where nothing is replaced, all that is listed is restored.
-  const withActions = options.dryRun === true || options.conflict !== 'fail'
+  const withActions = !context.speaksBorg && (options.dryRun === true || options.conflict !== 'fail')
   const listEntries = options.list === true || (json && verbose)
 
   if (verbose && !json) {
@@ -43,7 +43,7 @@ export async function runExtract(
       result = await extractSnapshot(access, {
         ...given,
         snapshot: selection.snapshot,
-        paths: pathsOf(selection),
+        paths: pathsInSnapshot(selection.rest),
         target,
         listEntries,
         onEvent(event) {
@@ -52,7 +52,7 @@ export async function runExtract(
           else if (!listEntries) return
           else if (json) output.json(entryJson(event))
           else if (withActions) output.line(`${event.action.padEnd(9)} ${printable(event.path)}`)
-          else output.line(printable(event.path))
+          else output.listing(printable(event.path))
         },
       })
     } finally {
@@ -70,9 +70,9 @@ function reportResult(context: CommandContext, target: string, options: RunOptio
     const where = target === '.' ? 'the current folder' : printable(target)
     const verb = options.dryRun ? 'Would restore' : 'Restored'
     const bytes = options.dryRun ? '' : ` (${formatBytes(result.bytes)})`
-    output.line(
+    output.sums([
       `${verb} ${plural(result.files, 'file')}${bytes} of ${output.style('bold', printable(result.snapshot.name))} into ${where} in ${formatDuration(result.durationMs)}${othersOf(result)}`,
-    )
+    ])
   }
   if (result.snapshot.incomplete && !json) {
     output.warning('this snapshot is incomplete: some source data could not be read when it was made')
@@ -92,13 +92,10 @@ async function printContents(
   const { extractContents } = await context.world.operations.extract()
   const { snapshot } = selection
   await showDespiteDamage(context, selection.location, (access) =>
-    extractContents(access, { snapshot, paths: pathsOf(selection), patterns }, (piece) => context.output.bytes(piece)),
+    extractContents(access, { snapshot, paths: pathsInSnapshot(selection.rest), patterns }, (piece) =>
+      context.output.bytes(piece),
+    ),
   )
-}
-
-/** Patterns are passed on as they are. */
-function pathsOf({ rest }: Selection): string[] {
-  return rest.some((path) => /^[\p{L}\p{N}]{2}:/u.test(path)) ? [...rest] : snapshotPaths(rest)
 }
 
 /** What became of entries that were not restored. */

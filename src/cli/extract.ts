@@ -27,5 +27,5 @@ export const define: DefineCommand = (command, context) => {
       }
       await runExtract(context, { ...selection, snapshot: selection.snapshot }, '.', { ...options, patterns })
     })
-  const patterns = addExtractOptions(command)
+  const patterns = addExtractOptions(command, context.asBorg ? 'overwrite' : 'fail') // Borg overwrites
 }

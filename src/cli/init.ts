@@ -4,12 +4,28 @@ import { newPassphrase } from '../config/passphrase.ts'
 import type { EncryptionMode } from '../operations/init.ts'
 import type { CommandContext, DefineCommand } from './context.ts'
 import { initializedJson, keyAdvice } from './new-repository.ts'
+import { parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
 
 interface InitCommandOptions {
   readonly encryption: EncryptionMode
   readonly chunkerParams?: string
+  readonly storageQuota?: number
+  readonly makeParentDirs?: true
 }
+
+/**
+ * Borg's further modes, and what they are here: BLAKE is what chunks are named by in any case, and where Borg would only see to it
+ * that nobody changes anything, nobody can read it either.
+ */
+const BORG_MODES: Readonly<Record<string, EncryptionMode>> = {
+  'repokey-blake2': 'repokey',
+  'keyfile-blake2': 'keyfile',
+  authenticated: 'repokey',
+  'authenticated-blake2': 'repokey',
+}
+
+const MODES = ['repokey', 'keyfile', 'none'] as const satisfies readonly EncryptionMode[]
 
 const HELP = `
 The passphrase comes from CAIRN_NEW_PASSPHRASE, CAIRN_PASSPHRASE, CAIRN_PASSCOMMAND or
@@ -30,9 +46,11 @@ export const define: DefineCommand = (command, context) => {
         '-e, --encryption <MODE>',
         'repokey: key in the repository, locked by a passphrase; keyfile: key on this machine',
       )
-        .choices(['repokey', 'keyfile', 'none'])
+        .argParser(parseMode)
         .default('repokey'),
     )
+    .option('--storage-quota <SIZE>', 'no backup makes it larger than SIZE, like 500G', parseSize)
+    .option('--make-parent-dirs', 'make the folders above it that are missing, on this machine')
     .option('--chunker-params <PARAMS>', 'how files are cut, like fastcdc,256K,1M,4M', notEmpty)
     .addHelpText('after', HELP)
     .action((repository: string | undefined, options: InitCommandOptions) => run(context, repository, options))
@@ -74,6 +92,8 @@ async function run(
     encryption,
     passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
     chunkerParams: options.chunkerParams,
+    makeParents: options.makeParentDirs,
+    settings: options.storageQuota === undefined ? undefined : { storageQuota: options.storageQuota },
     ...context.remote(),
     signal: world.signal,
     clock: world.clock,
@@ -83,9 +103,18 @@ async function run(
     output.json(initializedJson(result))
     return
   }
-  if (output.settings.quiet) return
-  output.line(`Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`)
-  for (const line of keyAdvice(encryption, result.keyFile, passphrase !== '')) output.line(line)
+  const made = `Repository ${printable(result.location)} made (id ${result.repositoryId}, encryption ${encryption}).`
+  const advice = keyAdvice(encryption, result.keyFile, passphrase !== '')
+  // Borg says this whatever it is told: who misses it may lose everything.
+  if (context.asBorg) for (const line of advice) output.log('WARNING', line)
+  else if (!output.settings.quiet) for (const line of [made, ...advice]) output.line(line)
+}
+
+function parseMode(value: string): EncryptionMode {
+  const mode = MODES.find((known) => known === value)
+  if (mode) return mode
+  if (Object.hasOwn(BORG_MODES, value)) return BORG_MODES[value] as EncryptionMode
+  throw new InvalidArgumentError(`Allowed choices are ${MODES.join(', ')}.`)
 }
 
 function notEmpty(value: string): string {

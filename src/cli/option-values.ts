@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import { parseBytes } from '../base/sizes.ts'
+import type { SortKey } from '../operations/snapshot-filter.ts'
 
 /** A whole number of at least 1, for an option. */
 export function parseCount(value: string): number {
@@ -17,6 +18,17 @@ export function parseSize(value: string): number {
   } catch {
     throw new InvalidArgumentError('It must be a size like 500K, 64M or 2G.')
   }
+}
+
+const SORT_KEYS = ['timestamp', 'name', 'id'] as const satisfies readonly SortKey[]
+
+/** Keys to sort snapshots by, with commas between them. */
+export function parseSortKeys(value: string): SortKey[] {
+  return value.split(',').map((word) => {
+    const key = SORT_KEYS.find((known) => known === word)
+    if (!key) throw new InvalidArgumentError(`It must be some of ${SORT_KEYS.join(', ')}, with commas between them.`)
+    return key
+  })
 }
 
 const DURATION_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const

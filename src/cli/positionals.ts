@@ -78,6 +78,11 @@ export function snapshotPath(text: string): string {
     .join('/')
 }
 
+/** Paths inside a snapshot as `snapshotPaths` gives them; when one is a pattern with its style in front, all stay as they are. */
+export function pathsInSnapshot(texts: readonly string[]): string[] {
+  return texts.some((text) => /^[\p{L}\p{N}]{2}:/u.test(text)) ? [...texts] : snapshotPaths(texts)
+}
+
 /** Paths inside a snapshot; none when one of them is the root, which means everything. */
 export function snapshotPaths(texts: readonly string[]): string[] {
   const paths = texts.map(snapshotPath)

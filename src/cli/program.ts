@@ -6,12 +6,15 @@
  */
 import { Command, Option } from 'commander'
 import { CairnError } from '../base/errors.ts'
+import { BORG_VERSION } from '../config/placeholders.ts'
 import { VERSION } from '../operations/version.ts'
 import { COMMANDS, type CommandEntry } from './commands.ts'
 import { CommandContext, type CommonOptions } from './context.ts'
-import { describeExitCode, EXIT_WARNINGS, toBorgExitCode } from './exit-codes.ts'
+import { addBorgOptions } from './borg/options.ts'
+import { describeExitCode, type Outcome, toBorgExitCode } from './exit-codes.ts'
 import { formatHelp, styleHelp } from './help.ts'
-import { Output } from './output/output.ts'
+import { reportWarning } from './output/issue.ts'
+import { LOGGERS, Output, type OutputSettings } from './output/output.ts'
 import { reportError } from './report-error.ts'
 import type { World } from './world.ts'
 
@@ -20,28 +23,38 @@ export async function runProgram(argv: readonly string[], world: World): Promise
   const output = new Output(world)
   const context = new CommandContext(world, output, argv)
   const { program, current } = buildProgram(context)
-  const report = (error: unknown): number =>
+  const report = (error: unknown): Outcome =>
     reportError(error, output, { command: current(), usesDefault: context.usesDefault })
-  let exitCode: number
+  let outcome: Outcome
   try {
     // Usage errors come before the options are known, and must be in the right form too.
-    output.settings = { ...output.settings, json: beforeDashes(argv).includes('--json') }
+    const early = beforeDashes(argv)
+    output.settings = {
+      ...output.settings,
+      json: early.includes('--json') && !context.asBorg,
+      logJson: early.includes('--log-json'),
+    }
     await program.parseAsync(expandHelp(argv), { from: 'user' })
-    exitCode = context.exitCode
+    outcome = { exitCode: context.exitCode }
   } catch (error) {
     output.endStatus()
-    exitCode = report(error)
+    outcome = report(error)
   }
-  const asBorg = context.common.exitCodes === 'borg'
-  if (asBorg) exitCode = toBorgExitCode(exitCode)
+  const { foreignExitCode } = context
+  const isBorgs = (context.common.exitCodes ?? (context.asBorg ? 'borg' : 'cairn')) === 'borg'
+  const finish = (given: Outcome): number =>
+    isBorgs ? toBorgExitCode(given, world.env, output.complaints) : given.exitCode
+  let exitCode = foreignExitCode ?? finish(outcome)
   // What runs in the background leaves this to the command that started it.
-  if (context.common.showRc && !world.background.isInside)
-    output.errorLine(describeExitCode(exitCode, asBorg ? 1 : EXIT_WARNINGS))
+  if (context.common.showRc && !world.background.isInside) {
+    const { text, level } = describeExitCode(exitCode, isBorgs)
+    output.log(level, text, { name: LOGGERS.rc })
+  }
 
   const failure = await output.end()
   if (failure) {
-    const error = new CairnError('TARGET_FAILED', `Cannot write to standard output: ${failure.message}`)
-    return exitCode || report(error)
+    const lost = report(new CairnError('TARGET_FAILED', `Cannot write to standard output: ${failure.message}`))
+    exitCode ||= finish(lost)
   }
   return exitCode
 }
@@ -53,7 +66,11 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
   const program = new Command('cairn')
     .description('Deduplicated, compressed, encrypted, verified snapshots of folders, and back again.')
     .usage('COMMAND [ARGUMENTS] [OPTIONS]')
-    .version(`cairn ${VERSION}`, '-V, --version', 'print the version')
+    .version(
+      context.asBorg ? `borg ${BORG_VERSION} (cairn ${VERSION})` : `cairn ${VERSION}`,
+      '-V, --version',
+      'print the version',
+    )
     .enablePositionalOptions()
     .exitOverride()
     .helpOption('-h, --help', 'show this help')
@@ -72,7 +89,12 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
       subcommandTerm: (command) => [command.name(), ...command.aliases()].join(', '),
       formatHelp,
     })
-  addCommonOptions(program)
+  const ignored = new Map<string, string>()
+  const addOptions = (command: Command, name: string): void => {
+    addCommonOptions(command)
+    addBorgOptions(command, name, (option, why) => ignored.set(option, why))
+  }
+  addOptions(program, 'cairn')
 
   for (const { name, alias, group, summary } of COMMANDS) {
     const command = program.command(name).summary(summary).helpGroup(group)
@@ -86,19 +108,38 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
     command.description(`${capitalize(entry.summary)}.`)
     const { define } = await entry.load()
     define(command, context)
-    for (const one of [command, ...command.commands]) addCommonOptions(one)
+    for (const one of [command, ...command.commands]) addOptions(one, one.name())
   })
   program.hook('preAction', (_, command) => {
     const common: CommonOptions = { ...program.opts(), ...command.parent?.opts(), ...command.opts() }
     context.common = common
-    context.output.settings = {
-      json: common.json ?? false,
-      quiet: common.quiet ?? false,
-      verbose: common.verbose ?? false,
-      progress: common.progress,
+    context.output.settings = settingsOf(common, context.asBorg, command.name())
+    if (common.showVersion) {
+      const version = context.asBorg ? `borgbackup version ${BORG_VERSION} (cairn ${VERSION})` : `cairn ${VERSION}`
+      output.log('INFO', version, { name: LOGGERS.version })
     }
+    if (!context.asBorg)
+      for (const [option, why] of ignored)
+        reportWarning(output, { message: `${option} has no effect: ${why}`, code: 'UNSUPPORTED' })
   })
   return { program, current: () => (entry ? `cairn ${entry.name}` : 'cairn') }
+}
+
+/** Commands with a JSON document of Borg's own. */
+const BORG_DOCUMENTS = new Set(['create', 'list', 'info'])
+
+function settingsOf(common: CommonOptions, asBorg: boolean, command: string): OutputSettings {
+  const verbose = common.verbose ?? false
+  return {
+    json: (common.json ?? false) && !(asBorg && BORG_DOCUMENTS.has(command)),
+    // Borg says nothing of what went well unless asked.
+    quiet: common.quiet ?? (asBorg && !verbose),
+    verbose,
+    progress: common.progress ?? (asBorg ? false : undefined),
+    silent: common.silent ?? false,
+    listingsToStderr: asBorg,
+    logJson: common.logJson ?? false,
+  }
 }
 
 function addCommonOptions(command: Command): void {
@@ -108,9 +149,12 @@ function addCommonOptions(command: Command): void {
     .option('--json', 'print JSON, one object a line where there are several')
     .option('-q, --quiet', 'print nothing but results, warnings and errors')
     .option('-v, --verbose', 'print more about what is done')
-    .option('--progress', 'show progress, also when the output is not a terminal')
+    .option('-p, --progress', 'show progress, also when the output is not a terminal')
     .option('--no-progress', 'show no progress')
+    .option('--log-json', "print Borg's JSON objects in place of lines on standard error")
     .option('--show-rc', 'end with a line that tells the exit code')
+    .addOption(new Option('--show-version', 'begin with a line that tells the version').hideHelp())
+    .addOption(new Option('--iec', "Borg's, for sizes in binary units").hideHelp())
     .option('--rsh <CMD>', 'in place of ssh, to reach another machine (CAIRN_RSH, BORG_RSH)')
     .option('--remote-path <CMD>', 'in place of cairn, on another machine (CAIRN_REMOTE_PATH)')
     .addOption(new Option('--exit-codes <SET>', 'exit codes to use').choices(['cairn', 'borg']))

@@ -15,6 +15,7 @@ import {
 import { type PruneReportOptions, reportDecision, reportPruned } from './prune-report.ts'
 
 interface PruneCommandOptions extends PolicyOptions, PruneReportOptions {
+  readonly stats?: true
   readonly allowDeleteAll?: true
   readonly prefix?: string
   readonly globArchives?: string
@@ -62,9 +63,8 @@ export const define: DefineCommand = (command, context) => {
     .option('--tag <TAG>', 'with this tag; a,b: with both (repeatable)', collectTags)
     .option('--path <PATH>', 'of this path (repeatable: of all of them)', collect)
     .option('--group-by <FIELDS>', 'apply the rules to each host, paths, tags by itself', parseGroupBy)
-    // Borg's scripts say these; the sum is printed anyway.
+    // In Borg's words; here the sum is printed anyway.
     .addOption(new Option('-s, --stats').hideHelp())
-    .addOption(new Option('--save-space').hideHelp())
     .addHelpText('after', HELP)
     .action((value: string | undefined, options: PruneCommandOptions) => run(context, value, options))
 }
@@ -92,15 +92,18 @@ async function run(context: CommandContext, value: string | undefined, options: 
   const policy = toPolicy(options)
   const filter = await toFilter(context, options)
   const { pruneSnapshots } = await world.operations.prune()
+  const borg = context.speaksBorg && !output.settings.json ? await import('./borg/deletions.ts') : undefined
   const result = await pruneSnapshots(await context.access(location), {
     policy,
     filter,
     groupBy: options.groupBy,
     dryRun: options.dryRun,
     allowDeleteAll: options.allowDeleteAll,
-    onEvent: (event) => reportDecision(output, event, options),
+    onEvent: (event) =>
+      borg ? borg.reportBorgDecision(context, event, options) : reportDecision(output, event, options),
   })
-  reportPruned(output, result, options)
+  if (borg) borg.reportBorgSizes(context, result.sizes, options)
+  else reportPruned(output, result, options)
 }
 
 async function toFilter(context: CommandContext, options: PruneCommandOptions): Promise<SnapshotFilter> {

@@ -1,6 +1,8 @@
 import { CommanderError } from 'commander'
 import { CairnError, ERROR_CODES, isCairnError, type ErrorCode } from '../base/errors.ts'
 import { OTHER_NAMES } from './commands.ts'
+import { BORG_ERRORS } from './borg/errors.ts'
+import type { Outcome } from './exit-codes.ts'
 import { type Output, ReaderGone } from './output/output.ts'
 import { printable } from './output/text.ts'
 
@@ -29,12 +31,14 @@ export interface RunFacts {
   readonly usesDefault: boolean
 }
 
-/** Reports an error that ended the run, and returns the exit code. Nothing is printed for help and version texts. */
-export function reportError(error: unknown, output: Output, run: RunFacts): number {
+/** Reports an error that ended the run. Nothing is printed for help and version texts. */
+export function reportError(error: unknown, output: Output, run: RunFacts): Outcome {
   const failure = describe(error, run)
-  if (failure === undefined) return 0
+  if (failure === undefined) return { exitCode: 0 }
   const { exitCode, code, message, stack } = failure
-  if (output.settings.json) {
+  if (output.settings.logJson) {
+    output.log('ERROR', stack === undefined ? message : `${message}\n${stack}`, { msgid: BORG_ERRORS[code].msgid })
+  } else if (output.settings.json) {
     output.errorJson({ message_type: 'exit_error', code: exitCode, error: code, message: message.toWellFormed() })
   } else if (code === 'CANCELLED') {
     output.errorLine(`cairn: ${message}`)
@@ -42,7 +46,7 @@ export function reportError(error: unknown, output: Output, run: RunFacts): numb
     output.errorLine(`cairn: ${output.style('red', 'error:', 'err')} ${printable(message)}`)
     if (stack) output.errorLine(stack)
   }
-  return exitCode
+  return { exitCode, code }
 }
 
 interface Failure {

@@ -60,7 +60,7 @@ async function run(
     onLeftOut(snapshot, path) {
       if (!options.list) return
       if (json) output.json({ message_type: 'left_out', snapshot_id: snapshot.id, ...rawField('path', path) })
-      else output.line(`x ${printable(path)}`)
+      else output.listing(`x ${printable(path)}`)
     },
     onRewritten(result) {
       if (json) output.json(resultJson(result))

@@ -7,12 +7,10 @@ import type { CommandContext } from './context.ts'
 import { snapshotJson } from './output/record-json.ts'
 import { printable } from './output/text.ts'
 import { splitLocation } from './positionals.ts'
+import { choosesSnapshots, type SnapshotOptions, toSnapshotFilter, toSnapshotOrder } from './snapshot-options.ts'
 
 /** Options of commands that work on several snapshots. */
-export interface SelectionOptions {
-  readonly globArchives?: string
-  readonly prefix?: string
-}
+export type SelectionOptions = SnapshotOptions
 
 /** Adds the arguments and options by which several snapshots are named. */
 export function addSelectionOptions(command: Command): Command {
@@ -38,17 +36,9 @@ export async function readSelection(
   const { location, snapshot, rest } = await context.select(values, 'repository')
   const wanted = snapshot === undefined ? [] : [snapshot]
   for (const text of rest) wanted.push(await furtherSnapshot(context, text, location))
-  const { globArchives: glob, prefix } = options
-  if (wanted.length === 0 && glob === undefined && prefix === undefined)
-    throw new CairnError('INVALID_ARGUMENT', missing(location))
-  return {
-    location,
-    selection: {
-      wanted,
-      glob: glob === undefined ? undefined : await context.expand(glob),
-      prefix: prefix === undefined ? undefined : await context.expand(prefix),
-    },
-  }
+  if (wanted.length === 0 && !choosesSnapshots(options)) throw new CairnError('INVALID_ARGUMENT', missing(location))
+  const { glob, prefix } = await toSnapshotFilter(context, options)
+  return { location, selection: { wanted, glob, prefix, order: toSnapshotOrder(options) } }
 }
 
 /** A snapshot after the first one may be written like that, with its repository, as long as it is the same. */

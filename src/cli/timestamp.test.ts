@@ -36,7 +36,7 @@ describe('parseTimestamp()', () => {
       ['2024-02-29T23:59:59.5+05:45', '2024-02-29T18:14:59.500Z'],
       ['1969-12-31T23:59:59Z', '1969-12-31T23:59:59.000Z'],
     ] as const) {
-      assert.equal(new Date(parseTimestamp(text)).toISOString(), new Date(want).toISOString(), text)
+      assert.equal(new Date(parseTimestamp('local')(text)).toISOString(), new Date(want).toISOString(), text)
     }
   })
 
@@ -45,10 +45,10 @@ describe('parseTimestamp()', () => {
     writeFileSync(file, '')
     utimesSync(file, 1_000_000_000.25, 1_000_000_000.25)
     symlinkSync('file', path.join(folder, 'link'))
-    assert.equal(parseTimestamp(file), 1_000_000_000_250)
-    assert.equal(parseTimestamp(path.join(folder, 'link')), 1_000_000_000_250)
+    assert.equal(parseTimestamp('local')(file), 1_000_000_000_250)
+    assert.equal(parseTimestamp('local')(path.join(folder, 'link')), 1_000_000_000_250)
     utimesSync(folder, 5, 5)
-    assert.equal(parseTimestamp(folder), 5000)
+    assert.equal(parseTimestamp('local')(folder), 5000)
   })
 
   it('refuses everything else', () => {
@@ -69,7 +69,7 @@ describe('parseTimestamp()', () => {
       '1795264245',
       path.join(folder, 'nothing'),
     ]) {
-      assert.throws(() => parseTimestamp(text), /It must be a time like/, text)
+      assert.throws(() => parseTimestamp('local')(text), /It must be a time like/, text)
     }
   })
 })

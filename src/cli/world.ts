@@ -39,6 +39,7 @@ export interface Operations {
     Pick<typeof import('../operations/mount.ts'), 'mountSnapshots' | 'serveSnapshots' | 'unmountSnapshots'>
   >
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
+  readonly locks: () => Promise<Pick<typeof import('../operations/locks.ts'), 'requireRepository' | 'runUnlocked'>>
 }
 
 export const systemOperations: Operations = {
@@ -64,6 +65,7 @@ export const systemOperations: Operations = {
   serve: () => import('../operations/serve.ts'),
   mount: () => import('../operations/mount.ts'),
   prune: () => import('../operations/prune.ts'),
+  locks: () => import('../operations/locks.ts'),
 }
 
 /** Going on after the command has returned. */
@@ -90,6 +92,8 @@ export interface World {
   /** Ends the run; a `CairnError` as its reason says how (`details.exitCode`). */
   readonly signal: AbortSignal
   readonly clock: Clock
+  /** The program's name as it was typed. `borg` makes it behave as a script for Borg expects: see `borg/`. */
+  readonly calledAs?: string | undefined
   readonly operations: Operations
   /** Makes a folder of the user's own data, and those above it. */
   readonly makeFolder: (folder: string) => Promise<void>

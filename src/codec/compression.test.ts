@@ -305,6 +305,13 @@ describe('parseCompression()', () => {
     assert.equal(formatCompression({ name: 'zstd', level: undefined }), 'zstd')
   })
 
+  it("takes Borg's auto, for the algorithm behind it", () => {
+    for (const text of ['zstd,9', 'lz4', 'lzma,3', 'zlib'])
+      assert.deepEqual(parseCompression(`auto,${text}`), parseCompression(text))
+    for (const text of ['auto', 'auto,', 'auto,none', 'auto,auto,lz4', 'auto,zstd,23', 'obfuscate,110,lz4'])
+      assert.throws(() => parseCompression(text), { code: 'INVALID_ARGUMENT' }, text)
+  })
+
   it('refuses everything else with the choices', () => {
     const wrong = [
       '',

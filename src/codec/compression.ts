@@ -64,14 +64,15 @@ const SYNONYMS = new Map([
 
 /**
  * The compression meant by `none`, `lz4`, `zstd`, `zlib` or `lzma`, the last three optionally with a level, as in `zstd,9`
- * (Borg's notation). A level left out becomes the default.
+ * (Borg's notation). A level left out becomes the default. Borg's `auto,` in front changes nothing: what does not compress is
+ * stored as it is anyway.
  *
  * `lzma` takes all levels that Borg takes, and all give what `xz -6` gives: its encoder has no other strength.
  *
  * @throws {CairnError} `INVALID_ARGUMENT` for anything else
  */
 export function parseCompression(text: string): Compression {
-  const [, word = '', levelText] = /^([a-z0-9]+)(?:,(-?\d{1,3}))?$/.exec(text) ?? []
+  const [, word = '', levelText] = /^(?:auto,(?!none))?([a-z0-9]+)(?:,(-?\d{1,3}))?$/.exec(text) ?? []
   if (!isName(word)) {
     const guess = /^[a-z0-9]*/.exec(text.trim().toLowerCase())?.[0] ?? ''
     const meant = SYNONYMS.get(guess) ?? (isName(guess) ? guess : undefined)

@@ -19,13 +19,14 @@ describe('folders()', () => {
     })
   })
 
-  it('follow the XDG variables, CAIRN_KEYS_DIR and CAIRN_CACHE_DIR', () => {
+  it('follow the XDG variables, CAIRN_KEYS_DIR or BORG_KEYS_DIR, and CAIRN_CACHE_DIR', () => {
     assert.deepEqual(folders({ HOME: '/home/ann', XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d' }), {
       keys: '/c/cairn/keys',
       cache: '/home/ann/.cache/cairn',
       defaultRepository: '/d/cairn/repository',
     })
     assert.equal(folders({ HOME: '/home/ann', XDG_CONFIG_HOME: '/c', CAIRN_KEYS_DIR: '/keys' }).keys, '/keys')
+    assert.equal(folders({ HOME: '/home/ann', BORG_KEYS_DIR: '/keys' }).keys, '/keys')
     assert.equal(folders({ HOME: '/home/ann', XDG_CACHE_HOME: '/c' }).cache, '/c/cairn')
     assert.equal(folders({ HOME: '/home/ann', XDG_CACHE_HOME: '/c', CAIRN_CACHE_DIR: '/cache' }).cache, '/cache')
   })

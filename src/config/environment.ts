@@ -27,14 +27,23 @@ export interface Folders {
 
 /** Folders by the XDG Base Directory Specification 0.8: a variable that is not an absolute path counts as unset. */
 export function folders(env: Environment): Folders {
-  const home = env['HOME'] || homedir()
+  const home = env['HOME'] || accountHome()
   const xdg = (name: string, fallback: string): string => {
     const value = env[name]
     return path.join(value && path.isAbsolute(value) ? value : path.join(home, fallback), 'cairn')
   }
   return {
-    keys: env['CAIRN_KEYS_DIR'] || path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
+    keys: variable(env, 'KEYS_DIR') ?? path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
     cache: env['CAIRN_CACHE_DIR'] || xdg('XDG_CACHE_HOME', '.cache'),
     defaultRepository: path.join(xdg('XDG_DATA_HOME', '.local/share'), 'repository'),
+  }
+}
+
+/** The home folder that the system knows; `/` for a number without an account, as in containers and some cron jobs. */
+function accountHome(): string {
+  try {
+    return homedir()
+  } catch {
+    return '/'
   }
 }

@@ -6,7 +6,7 @@ import type { PlaceholderValues } from './placeholders.ts'
 export function hostFacts(clock: Clock): PlaceholderValues {
   return {
     nowMs: clock.now(),
-    hostname: hostName(),
+    hostname: hostName().split('.', 1)[0] ?? '',
     user: currentUser().name,
     pid: process.pid,
     fqdn: fullHostName,

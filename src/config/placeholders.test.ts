@@ -18,6 +18,8 @@ describe('expandPlaceholders()', () => {
     monday: 'monday',
     '{hostname}-{now}': 'vm-2026-11-21T13:44:05',
     '{fqdn} {user} {pid}': 'vm.example.org ann 42',
+    '{reverse-fqdn}': 'org.example.vm',
+    '{borgversion} {borgmajor} {borgminor} {borgpatch}': '1.2.4 1 1.2 1.2.4',
     '{utcnow}': '2026-11-21T12:44:05',
     '{now:%Y-%m-%d}': '2026-11-21',
     '{utcnow:%H:%M}': '12:44',

@@ -21,7 +21,12 @@ describe('strftime()', () => {
   })
 
   it('agrees with date(1) on every conversion, in zones on both sides of UTC and around new year', (t) => {
-    const formats = ['%Y %y %m %d %j %H %I %M %S %p', '%a %A %b %B %U %F %T %s %z']
+    const formats = [
+      '%Y %y %m %d %j %H %I %M %S %p',
+      '%a %A %b %B %U %F %T %s %z',
+      '%C %e %k %l %P %h %w %u %W %G %g %V',
+      '%R|%D|%x|%X|%r|%c|%t|%%',
+    ]
     const times: number[] = []
     for (let year = 1999; year < 2040; year++) {
       for (const day of ['01-01', '01-03', '02-28', '03-01', '12-31'])
@@ -51,7 +56,7 @@ describe('strftime()', () => {
   })
 
   it('refuses a conversion it does not know, and a lone percent sign', () => {
-    for (const format of ['%Q', '%Y-%', '%\n']) {
+    for (const format of ['%Q', '%E', '%Y-%', '%\n']) {
       assert.throws(
         () => strftime(format, 0, 'utc'),
         (error) => error instanceof CairnError && error.code === 'INVALID_ARGUMENT',

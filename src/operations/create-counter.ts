@@ -29,6 +29,8 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
   /** Bytes of large files that are not read wholly yet: together, and each. */
   #bytesAhead = 0
   readonly #partlyRead = new Map<string, number>()
+  /** Paths of what there was something to complain about, when entries are listed. */
+  readonly #complaints = new Set<string>()
 
   constructor(options: CounterOptions, clock: Clock) {
     this.#options = options
@@ -61,15 +63,16 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
       this.#bytesAhead -= this.#partlyRead.get(path) ?? 0
       this.#partlyRead.delete(path)
     }
-    this.list(status, path, sizeBytes)
+    // A folder is an entry whether it can be looked into or not; that it cannot is known before.
+    this.list(status === 'd' && this.#complaints.has(path) ? 'E' : status, path, sizeBytes, type)
     // Looking at the clock costs more than all else here, and an entry that is not read takes a microsecond.
     if (status !== 'U' || (++this.#entries & 31) === 0) this.#progress(path)
   }
 
   /** Lists an entry without counting it. */
-  list(status: EntryStatus | 'x' | '-', path: string, sizeBytes: number): void {
+  list(status: EntryStatus | 'x' | '-', path: string, sizeBytes: number, fileType?: SourceEntry['type']): void {
     const { onEvent, listEntries } = this.#options
-    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes })
+    if (listEntries) onEvent?.({ type: 'entry', status, path, sizeBytes, ...(fileType && { fileType }) })
   }
 
   excluded(path: string): void {
@@ -100,7 +103,8 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
     this.report('read', issue)
   }
 
-  report(during: 'scan' | 'read', { systemPath, message, code }: SourceIssue): void {
+  report(during: 'scan' | 'read', { path, systemPath, message, code }: SourceIssue): void {
+    if (this.#options.listEntries) this.#complaints.add(path)
     if (code !== 'SKIPPED') this.issues++
     this.#options.onEvent?.({ type: 'issue', during, path: systemPath, message, code })
   }

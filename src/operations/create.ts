@@ -16,7 +16,7 @@ import { WriteSession } from '../repository/write-session.ts'
 import { findParent, loadSnapshots } from '../snapshot/catalog.ts'
 import { type Snapshot, encodeSnapshot } from '../snapshot/snapshot.ts'
 import { type SelectionOptions, openFolderSource } from '../sources/folder-source.ts'
-import type { Source, SourceWalk } from '../sources/source.ts'
+import type { Source, SourceEntry, SourceWalk } from '../sources/source.ts'
 import { CreateCounter } from './create-counter.ts'
 import { checkTag } from './labels.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
@@ -47,6 +47,8 @@ export type CreateEvent =
       readonly type: 'entry'
       /** `x`: left out by a rule. `-`: would be saved, were this not a dry run. */
       readonly status: EntryStatus | 'x' | '-'
+      /** Of entries that are saved. */
+      readonly fileType?: SourceEntry['type']
       readonly path: string
       readonly sizeBytes: number
     }
@@ -66,6 +68,8 @@ export interface CreateOptions {
   readonly nameIsDefault?: boolean | undefined
   /** Files and folders, absolute or relative to the working directory; raw-name text. */
   readonly paths: readonly string[]
+  /** A path that does not exist is an issue, and no error as long as there are others. */
+  readonly skipMissing?: boolean | undefined
   /** Like `zstd,3`; the default when absent. */
   readonly compression?: string | undefined
   readonly comment?: string | undefined
@@ -101,6 +105,7 @@ export interface CreateOptions {
 
 export interface CreateResult {
   readonly repositoryId: string
+  readonly encryption: string
   readonly snapshot: SnapshotInfo
   /** Over all snapshots, this one included. */
   readonly totals: RepositoryTotals
@@ -151,15 +156,21 @@ export async function createSnapshot(access: RepositoryAccess, options: CreateOp
 export async function openSource(
   options: Pick<
     CreateOptions,
-    'paths' | 'syncBefore' | 'settleMs' | 'selection' | 'atime' | 'numericIds' | 'listEntries'
+    'paths' | 'skipMissing' | 'syncBefore' | 'settleMs' | 'selection' | 'atime' | 'numericIds' | 'listEntries'
   >,
   counter: CreateCounter,
   { signal }: AbortOptions,
 ): Promise<Source> {
-  const { paths, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
+  const { paths, skipMissing, syncBefore, settleMs = 0, selection, atime, numericIds, listEntries = false } = options
   if (syncBefore) for (const given of paths) syncSource(given, counter)
   if (settleMs > 0) await setTimeout(settleMs, undefined, { signal }).catch(() => throwIfAborted(signal))
-  return openFolderSource(paths, process.cwd(), { ...selection, atime, numericIds, listExcluded: listEntries })
+  return openFolderSource(paths, process.cwd(), {
+    ...selection,
+    atime,
+    numericIds,
+    skipMissing,
+    listExcluded: listEntries,
+  })
 }
 
 function syncSource(given: string, counter: CreateCounter): void {
@@ -243,6 +254,7 @@ class CreateRun {
     const index = { packs: [...repository.index.packs, ...session.packs] }
     return {
       repositoryId: repository.id,
+      encryption: repository.config.encryption,
       snapshot: toSnapshotInfo(snapshot, index),
       totals: totalsOf([...snapshots, snapshot], index),
       issues: counter.issues,

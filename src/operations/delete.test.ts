@@ -56,13 +56,13 @@ describe('deleteSnapshots()', () => {
     const told: string[] = []
     const { snapshots: deleted, reclaimableBytes } = await deleteSnapshots(access, {
       selection: select('a', id.slice(0, 8), 'a'),
-      onDeleted: ({ name }) => told.push(name),
+      onDeleted: ({ snapshot, number, total }) => told.push(`${number}/${total} ${snapshot.name}`),
     })
     assert.deepEqual(
       [deleted.map(({ name }) => name), told],
       [
         ['a', 'b'],
-        ['a', 'b'],
+        ['1/2 a', '2/2 b'],
       ],
     )
     assert.ok(reclaimableBytes !== undefined && reclaimableBytes > 0)

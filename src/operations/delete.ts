@@ -5,7 +5,7 @@ import { loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { reclaimableBytes } from './reclaimable.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
-import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
+import { type DeletionSizes, type SnapshotInfo, deletionSizes, toSnapshotInfo } from './snapshot-info.ts'
 import { type SnapshotSelection, selectSnapshots } from './snapshot-selection.ts'
 import { explainRefusal } from './store-refusal.ts'
 
@@ -16,7 +16,14 @@ export interface DeleteOptions {
   /** Delete nothing; say what would be. */
   readonly dryRun?: boolean | undefined
   /** Is told of each snapshot once it is deleted, or in a dry run would be. */
-  readonly onDeleted?: ((snapshot: SnapshotInfo) => void) | undefined
+  readonly onDeleted?: ((deletion: Deletion) => void) | undefined
+}
+
+export interface Deletion {
+  readonly snapshot: SnapshotInfo
+  /** Which of all that go this is, from 1. */
+  readonly number: number
+  readonly total: number
 }
 
 export interface DeleteResult {
@@ -24,6 +31,7 @@ export interface DeleteResult {
   readonly snapshots: readonly SnapshotInfo[]
   /** About how much a compaction would give back now; `undefined` when it cannot be told. */
   readonly reclaimableBytes: number | undefined
+  readonly sizes: DeletionSizes
 }
 
 /**
@@ -37,7 +45,8 @@ export interface DeleteResult {
 export async function deleteSnapshots(access: RepositoryAccess, options: DeleteOptions): Promise<DeleteResult> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)
-    const plan = planDelete(await loadSnapshots(repository, access), options)
+    const present = await loadSnapshots(repository, access)
+    const plan = planDelete(present, options)
     const deleted: SnapshotInfo[] = []
     for (const snapshot of plan) {
       throwIfAborted(access.signal)
@@ -45,9 +54,14 @@ export async function deleteSnapshots(access: RepositoryAccess, options: DeleteO
         await explainRefusal(describeFailure(snapshot, deleted.length), () => repository.forget(snapshot.id, access))
       const info = toSnapshotInfo(snapshot, repository.index)
       deleted.push(info)
-      options.onDeleted?.(info)
+      options.onDeleted?.({ snapshot: info, number: deleted.length, total: plan.length })
     }
-    return { snapshots: deleted, reclaimableBytes: await reclaimableBytes(repository, plan, access) }
+    const bytes = await reclaimableBytes(repository, plan, access)
+    return {
+      snapshots: deleted,
+      reclaimableBytes: bytes,
+      sizes: deletionSizes(present, plan, repository.index, bytes),
+    }
   })
 }
 

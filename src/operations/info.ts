@@ -2,10 +2,13 @@ import { formatChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
 import type { Repository } from '../repository/repository.ts'
 import { FORMAT_VERSION } from '../repository/repository.ts'
-import { findSnapshot, latestSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
+import { latestSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
+import { type SnapshotSelection, selectSnapshots } from './snapshot-selection.ts'
 import { type RepositoryTotals, type SnapshotInfo, toSnapshotInfo, totalsOf } from './snapshot-info.ts'
+
+export type { SnapshotSelection }
 
 export interface RepositoryInfo {
   readonly repositoryId: string
@@ -31,16 +34,16 @@ export async function repositoryInfo(access: RepositoryAccess): Promise<Reposito
   })
 }
 
-/** One snapshot by `latest`, name or id prefix, and its repository. @throws {CairnError} `NOT_FOUND` */
+/** Snapshots, and their repository. @throws {CairnError} `NOT_FOUND` | `INVALID_ARGUMENT` as `selectSnapshots` */
 export async function snapshotInfo(
   access: RepositoryAccess,
-  snapshot: string,
-): Promise<{ snapshot: SnapshotInfo; repository: RepositoryInfo }> {
+  selection: SnapshotSelection,
+): Promise<{ readonly snapshots: readonly SnapshotInfo[]; readonly repository: RepositoryInfo }> {
   return withRepository(access, async (repository) => {
     await repository.loadIndex(access)
-    const snapshots = await loadSnapshots(repository, access)
-    const found = findSnapshot(snapshots, snapshot)
-    return { snapshot: toSnapshotInfo(found, repository.index), repository: describe(access, repository, snapshots) }
+    const all = await loadSnapshots(repository, access)
+    const snapshots = selectSnapshots(all, selection).map((found) => toSnapshotInfo(found, repository.index))
+    return { snapshots, repository: describe(access, repository, all) }
   })
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { parseChunkerParams } from '../chunker/params.ts'
 import { FolderKeyFiles } from '../repository/key-files.ts'
 import { createRepository } from '../repository/create-repository.ts'
-import { type EncryptionMode, TOP_LEVEL_NAMES } from '../repository/repository.ts'
+import { type EncryptionMode, type RepositorySettings, TOP_LEVEL_NAMES } from '../repository/repository.ts'
 import { type SshOptions, openStorage } from '../storage/location.ts'
 
 export type { EncryptionMode }
@@ -17,6 +17,10 @@ export interface InitOptions extends SshOptions {
   readonly passphrase: string | undefined
   /** Like `fastcdc,256K,1M,4M`; the default when absent. */
   readonly chunkerParams?: string | undefined
+  /** Make the folders above it that are missing; on this machine only. */
+  readonly makeParents?: boolean | undefined
+  /** Those that are not to have their default. */
+  readonly settings?: Partial<RepositorySettings> | undefined
   readonly clock?: Clock
 }
 
@@ -34,12 +38,12 @@ export interface InitResult {
  * @throws {CairnError} `REPOSITORY_EXISTS`, or what the storage throws; then nothing is left behind
  */
 export async function initRepository(options: InitOptions): Promise<InitResult> {
-  const { encryption, passphrase, chunkerParams, clock, keyFolder } = options
+  const { encryption, passphrase, chunkerParams, settings, clock, keyFolder } = options
   const chunker = chunkerParams === undefined ? undefined : parseChunkerParams(chunkerParams)
   const keyFiles = new FolderKeyFiles(keyFolder)
   const storage = await openStorage(options.location, { ...options, create: true, mayContain: TOP_LEVEL_NAMES })
   try {
-    const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, clock })
+    const repository = await createRepository(storage, { encryption, passphrase, keyFiles, chunker, settings, clock })
     const keyFile = encryption === 'keyfile' ? keyFiles.pathOf(repository.id) : undefined
     return { repositoryId: repository.id, location: storage.location, encryption, keyFile }
   } finally {

@@ -1,16 +1,18 @@
 /** Everything that only reads: list, info, diff, and opening a repository for them. */
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { before, describe, it } from 'node:test'
 import { LATIN1_NAME, TestRepository, newFolder } from '../../test/testing.ts'
 import type { CairnError } from '../base/errors.ts'
 import { toSystemPath } from '../base/raw-name.ts'
 import { testBytes } from '../chunker/testing.ts'
+import { getConfig } from './config.ts'
 import { type DiffChange, diffSnapshots } from './diff.ts'
 import { repositoryInfo, snapshotInfo } from './info.ts'
 import { initRepository } from './init.ts'
-import { listEntries, listSnapshots } from './list.ts'
+import { DIGESTS, listEntries, listSnapshots } from './list.ts'
 import { VERSION } from './version.ts'
 
 const source = newFolder()
@@ -81,13 +83,36 @@ describe('listEntries()', () => {
   })
 
   it('gives those at or below paths', async () => {
-    assert.deepEqual(await entries('one', `${source}/d/e`, `${inside}/a`), [
-      'dir  0',
-      'file a 3',
-      'dir d 0',
-      'dir d/e 0',
-      'file d/e/gone 4',
-    ])
+    assert.deepEqual(await entries('one', `${source}/d/e`, `${inside}/a`), ['file a 3', 'dir d/e 0', 'file d/e/gone 4'])
+  })
+
+  it('gives those that patterns choose', async () => {
+    const kept: string[] = []
+    await listEntries(
+      repository.access,
+      'one',
+      ['sh:**/e/*', 'sh:**/d/same', `fm:*/a`],
+      { onEntry: ({ path: found }) => void kept.push(found.slice(inside.length + 1)) },
+      { patterns: [{ kind: 'exclude', value: 'sh:**/same' }] },
+    )
+    assert.deepEqual(kept, ['a', 'd/e/gone'])
+  })
+
+  it('counts chunks and takes digests of contents when asked for', async () => {
+    const found: Record<string, unknown> = {}
+    await listEntries(
+      repository.access,
+      'one',
+      [`${inside}/a`],
+      { onEntry: ({ chunks, digests }) => void Object.assign(found, { chunks, digests }) },
+      { withChunks: true, digests: DIGESTS },
+    )
+    const { chunks, digests } = found as { chunks: number; digests: Record<string, string> }
+    assert.equal(chunks, 1)
+    const content = 'old'
+    assert.deepEqual(Object.keys(digests), DIGESTS)
+    for (const name of ['md5', 'sha1', 'sha256', 'sha512'])
+      assert.equal(digests[name], createHash(name).update(content).digest('hex'))
   })
 
   it('waits for a slow reader, and passes on what it throws', async () => {
@@ -198,9 +223,10 @@ describe('repositoryInfo() and snapshotInfo()', () => {
   })
 
   it('tell about one snapshot', async () => {
-    const { snapshot, repository: info } = await snapshotInfo(repository.access, 'one')
+    const { snapshots, repository: info } = await snapshotInfo(repository.access, { wanted: ['one'] })
+    const [snapshot = assert.fail()] = snapshots
     assert.deepEqual([snapshot.name, snapshot.stats.originalBytes, info.snapshots], ['one', 15, 2])
-    await assert.rejects(snapshotInfo(repository.access, 'three'), { code: 'NOT_FOUND' })
+    await assert.rejects(snapshotInfo(repository.access, { wanted: ['three'] }), { code: 'NOT_FOUND' })
   })
 
   it('tell about an empty repository', async () => {
@@ -213,6 +239,7 @@ describe('repositoryInfo() and snapshotInfo()', () => {
       deduplicatedBytes: 0,
       chunksUnique: 0,
       chunksTotal: 0,
+      uniqueBytes: 0,
     })
   })
 })
@@ -284,6 +311,19 @@ describe('opening a repository', () => {
 })
 
 describe('initRepository()', () => {
+  it('makes the folders above it when told to, for nobody else, and has the settings given from the beginning', async () => {
+    const folder = newFolder()
+    const location = path.join(folder, 'a/b/c/repo')
+    const given = { location, keyFolder: folder, encryption: 'none', passphrase: undefined } as const
+    await assert.rejects(initRepository(given), { code: 'INVALID_ARGUMENT', message: /make it first/ })
+    assert.deepEqual(readdirSync(folder), [])
+    await initRepository({ ...given, makeParents: true, settings: { storageQuota: 12_345_678 } })
+    for (const name of ['a', 'a/b', 'a/b/c', 'a/b/c/repo'])
+      assert.equal(statSync(path.join(folder, name)).mode & 0o777, 0o700)
+    const access = { location, keyFolder: folder, askPassphrase: async () => undefined }
+    assert.equal((await getConfig(access, 'storage_quota')).value, 12_345_678)
+  })
+
   it('refuses a second repository in one place, and leaves the first as it is', async () => {
     const { location, keyFolder } = repository.access
     const before = repository.objects('')

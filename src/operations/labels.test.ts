@@ -23,7 +23,8 @@ async function newRepository(...names: string[]): Promise<TestRepository> {
 }
 
 async function find(repository: TestRepository, name: string): Promise<SnapshotInfo> {
-  return (await snapshotInfo(repository.access, name)).snapshot
+  const { snapshots } = await snapshotInfo(repository.access, { wanted: [name] })
+  return snapshots[0] as SnapshotInfo
 }
 
 describe('changedTags()', () => {

@@ -171,7 +171,11 @@ describe('pruneSnapshots()', () => {
 
   it('does nothing to an empty repository', async () => {
     const { prune } = await repositoryWith([])
-    assert.deepEqual(await prune(DAILY_2), { kept: 0, removed: 0, reclaimableBytes: 0, events: [] })
+    const { kept, removed, reclaimableBytes, events } = await prune(DAILY_2)
+    assert.deepEqual(
+      { kept, removed, reclaimableBytes, events },
+      { kept: 0, removed: 0, reclaimableBytes: 0, events: [] },
+    )
   })
 
   it('leaves the rest when the store fails, and says how many were deleted', async () => {

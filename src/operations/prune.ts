@@ -10,7 +10,7 @@ import { type GroupField, type SnapshotGroup, groupSnapshots } from '../snapshot
 import { reclaimableBytes } from './reclaimable.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type SnapshotFilter, filterSnapshots } from './snapshot-filter.ts'
-import { type SnapshotInfo, toSnapshotInfo } from './snapshot-info.ts'
+import { type DeletionSizes, type SnapshotInfo, deletionSizes, toSnapshotInfo } from './snapshot-info.ts'
 
 export type { BorgRule, KopiaRule } from '../retention/policy.ts'
 export type { GroupField, KeepReason, RemoveReason, RetentionPolicy, SnapshotFilter, SnapshotInfo }
@@ -57,6 +57,7 @@ export interface PruneResult {
   readonly removed: number
   /** About how much a compaction would give back then; `undefined` when it cannot be told. */
   readonly reclaimableBytes: number | undefined
+  readonly sizes: DeletionSizes
 }
 
 /** What a policy says about the snapshots of a repository. */
@@ -107,15 +108,15 @@ export async function pruneSnapshots(access: RepositoryAccess, options: PruneOpt
     if (refusal && !dryRun) throw refusal
     await applyPrune(repository, plan, access, options)
     if (refusal) onEvent?.({ type: 'warning', message: `Without --dry-run: ${refusal.message}`, code: refusal.code })
-    const removed = plan.groups.flatMap(({ decisions }) => decisions.filter(({ keep }) => !keep))
+    const removed = plan.groups.flatMap(({ decisions }) =>
+      decisions.filter(({ keep }) => !keep).map(({ snapshot }) => snapshot),
+    )
+    const bytes = await reclaimableBytes(repository, removed, access)
     return {
       kept: plan.kept,
       removed: plan.removed,
-      reclaimableBytes: await reclaimableBytes(
-        repository,
-        removed.map(({ snapshot }) => snapshot),
-        access,
-      ),
+      reclaimableBytes: bytes,
+      sizes: deletionSizes(snapshots, removed, repository.index, bytes),
     }
   })
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { LATIN1_NAME } from '../../test/testing.ts'
 import { testSnapshot } from '../snapshot/testing.ts'
-import { type SnapshotFilter, filterSnapshots } from './snapshot-filter.ts'
+import { type SnapshotFilter, type SnapshotOrder, filterSnapshots, orderSnapshots } from './snapshot-filter.ts'
 
 const SNAPSHOTS = [
   testSnapshot({ name: 'vm-1', hostname: 'vm', paths: ['/a', '/b'], tags: ['x'] }),
@@ -58,5 +58,23 @@ describe('filterSnapshots()', () => {
         glob,
       )
     }
+  })
+})
+
+describe('orderSnapshots()', () => {
+  const snapshots = [
+    testSnapshot({ name: 'b', startedAt: '2026-01-01T00:00:00.000Z' }),
+    testSnapshot({ name: 'a', startedAt: '2026-01-02T00:00:00.000Z' }),
+    testSnapshot({ name: 'b', startedAt: '2026-01-03T00:00:00.000Z' }),
+  ]
+  const days = (order: SnapshotOrder): string[] =>
+    orderSnapshots(snapshots, order).map(({ name, startedAt }) => name + startedAt.slice(9, 10))
+
+  it('sorts by the keys in their order, and then takes from one end', () => {
+    assert.deepEqual(days({}), ['b1', 'a2', 'b3'])
+    assert.deepEqual(days({ sortBy: ['name'] }), ['a2', 'b1', 'b3'])
+    assert.deepEqual(days({ sortBy: ['name', 'timestamp'], last: 2 }), ['b1', 'b3'])
+    assert.deepEqual(days({ first: 2 }), ['b1', 'a2'])
+    assert.deepEqual(days({ last: 9 }), ['b1', 'a2', 'b3'])
   })
 })

@@ -13,6 +13,8 @@ export interface SnapshotFilter {
   readonly hosts?: readonly string[] | undefined
   /** It has all tags of one of these sets. */
   readonly tags?: readonly (readonly string[])[] | undefined
+  /** No checkpoints. */
+  readonly finished?: boolean | undefined
   /** All of these were backed up; as in the snapshot, so absolute; raw-name text. */
   readonly paths?: readonly string[] | undefined
 }
@@ -23,17 +25,46 @@ export interface SnapshotFilter {
  * @throws {CairnError} `INVALID_ARGUMENT` for a pattern that makes no sense
  */
 export function filterSnapshots(snapshots: readonly Snapshot[], filter: SnapshotFilter): Snapshot[] {
-  const { prefix = '', glob, hosts, tags, paths = [] } = filter
+  const { prefix = '', glob, hosts, tags, finished = false, paths = [] } = filter
   const matches = glob === undefined ? undefined : nameMatcher(glob)
   const wanted = paths.map((path) => pathsKey([path]))
   return snapshots.filter((snapshot) => {
     const name = snapshot.checkpoint ? snapshot.name.replace(/\.checkpoint$/, '') : snapshot.name
     if (!name.startsWith(prefix) || matches?.(name) === false) return false
+    if (finished && snapshot.checkpoint) return false
     if (hosts && !hosts.includes(snapshot.hostname)) return false
     if (tags && !tags.some((set) => set.every((tag) => snapshot.tags.includes(tag)))) return false
     const there = new Set(snapshot.paths.map((path) => pathsKey([path])))
     return wanted.every((path) => there.has(path))
   })
+}
+
+/** What snapshots can be sorted by. */
+export type SortKey = 'timestamp' | 'name' | 'id'
+
+/** In which order snapshots are looked at, and how many of them. */
+export interface SnapshotOrder {
+  /** The first that tells two snapshots apart counts; by time when absent. */
+  readonly sortBy?: readonly SortKey[] | undefined
+  /** No more than so many, from the beginning or the end of that order. */
+  readonly first?: number | undefined
+  readonly last?: number | undefined
+}
+
+/** Sorts snapshots, which come oldest first, and takes the first or the last of them. */
+export function orderSnapshots<T extends Pick<Snapshot, 'startedAt' | 'name' | 'id'>>(
+  snapshots: readonly T[],
+  { sortBy = ['timestamp'], first, last }: SnapshotOrder,
+): T[] {
+  const sorted = snapshots.toSorted((a, b) => {
+    for (const key of sortBy) {
+      const field = key === 'timestamp' ? 'startedAt' : key
+      if (a[field] !== b[field]) return a[field] < b[field] ? -1 : 1
+    }
+    return 0
+  })
+  if (first !== undefined) return sorted.slice(0, first)
+  return last === undefined ? sorted : sorted.slice(-last)
 }
 
 function nameMatcher(glob: string): (name: string) => boolean {

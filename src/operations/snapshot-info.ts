@@ -31,6 +31,8 @@ export interface RepositoryTotals {
   readonly deduplicatedBytes: number
   readonly chunksUnique: number
   readonly chunksTotal: number
+  /** What the unique chunks take before compression. */
+  readonly uniqueBytes: number
 }
 
 /** A snapshot in the words of user interfaces. */
@@ -146,6 +148,37 @@ export function totalsOf(snapshots: readonly Snapshot[], index: Pick<LoadedIndex
     deduplicatedBytes: index.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
     chunksUnique: index.packs.reduce((sum, pack) => sum + pack.chunks, 0),
     chunksTotal: snapshots.reduce((sum, { stats }) => sum + stats.chunksTotal, 0),
+    uniqueBytes: index.packs.reduce((sum, pack) => sum + pack.rawBytes, 0),
+  }
+}
+
+/** Sizes of what a command deleted, and of what it left. */
+export interface DeletionSizes {
+  /** Deduplicated: what a compaction would give back, of what was deleted before too. */
+  readonly deleted: Pick<RepositoryTotals, 'originalBytes' | 'compressedBytes' | 'deduplicatedBytes'>
+  /** As they will be after a compaction; chunks are counted before it. */
+  readonly left: RepositoryTotals
+}
+
+/** @param reclaimable bytes that a compaction would give back; nothing when it cannot be told */
+export function deletionSizes(
+  present: readonly Snapshot[],
+  gone: readonly Pick<Snapshot, 'id'>[],
+  index: Pick<LoadedIndex, 'packs'>,
+  reclaimable = 0,
+): DeletionSizes {
+  const ids = new Set(gone.map(({ id }) => id))
+  const { originalBytes, compressedBytes } = totalsOf(
+    present.filter(({ id }) => ids.has(id)),
+    index,
+  )
+  const left = totalsOf(
+    present.filter(({ id }) => !ids.has(id)),
+    index,
+  )
+  return {
+    deleted: { originalBytes, compressedBytes, deduplicatedBytes: reclaimable },
+    left: { ...left, deduplicatedBytes: left.deduplicatedBytes - reclaimable },
   }
 }
 

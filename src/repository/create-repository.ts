@@ -5,7 +5,14 @@ import { randomBytes } from '../codec/random.ts'
 import { type ChunkerParams, DEFAULT_CHUNKER_PARAMS } from '../chunker/params.ts'
 import { probePutIfAbsent } from '../storage/put-if-absent-probe.ts'
 import type { Storage } from '../storage/storage.ts'
-import { CONFIG_KEY, DEFAULT_SETTINGS, type EncryptionMode, type RepositoryConfig, encodeConfig } from './config.ts'
+import {
+  CONFIG_KEY,
+  DEFAULT_SETTINGS,
+  type EncryptionMode,
+  type RepositoryConfig,
+  type RepositorySettings,
+  encodeConfig,
+} from './config.ts'
 import { type WrapOptions, wrapKeyRing } from './key-slot.ts'
 import { MASTER_KEY_BYTES, deriveRepositoryKeys } from './keys.ts'
 import { Repository } from './repository.ts'
@@ -17,6 +24,8 @@ export interface CreateRepositoryOptions extends WrapOptions {
   readonly passphrase: string | undefined
   readonly keyFiles: KeyFiles
   readonly chunker?: ChunkerParams | undefined
+  /** Those that are not to have their default. */
+  readonly settings?: Partial<RepositorySettings> | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -45,7 +54,7 @@ export async function createRepository(storage: Storage, options: CreateReposito
     cipher: encrypted ? 'aes-256-gcm' : 'none',
     chunker: options.chunker ?? DEFAULT_CHUNKER_PARAMS,
     createdAt: new Date((options.clock ?? systemClock).now()).toISOString(),
-    settings: DEFAULT_SETTINGS,
+    settings: { ...DEFAULT_SETTINGS, ...options.settings },
   }
   const keys = deriveRepositoryKeys(master, config.cipher)
   const wrapOptions = { notes: { label: '', createdAt: config.createdAt, isRecovery: false }, ...options }

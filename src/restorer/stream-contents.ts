@@ -32,7 +32,7 @@ export async function streamContents(options: StreamOptions, write: WritePiece):
   for await (const entries of walkTree(tree, paths, source.load, { select })) {
     for (const { node, path } of entries) {
       if (node.type !== 'file') continue
-      for await (const piece of piecesOf(source, node, path)) {
+      for await (const piece of contentOf(source, node, path)) {
         throwIfAborted(signal)
         if (!(await write(piece))) return
       }
@@ -40,8 +40,12 @@ export async function streamContents(options: StreamOptions, write: WritePiece):
   }
 }
 
-/** The content of one file, with its holes. */
-async function* piecesOf(source: ContentSource, node: TreeNode, path: string): AsyncGenerator<Uint8Array> {
+/**
+ * The content of one file, with its holes as zeros. A piece is good until the next one is asked for.
+ *
+ * @throws {CairnError} `DATA_CORRUPT`
+ */
+export async function* contentOf(source: ContentSource, node: TreeNode, path: string): AsyncGenerator<Uint8Array> {
   const holes = await holesOf(source, node, path)
   const zeros = new HoleCursor(holes)
   let position = 0

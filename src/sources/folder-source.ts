@@ -12,7 +12,7 @@ import { Scan, scanWorkerUrl } from './folder/scan.ts'
 import type { ScanJob, ScanResult } from './folder/scan-worker.ts'
 import { NOTHING_EXCLUDED, type SelectionOptions } from './folder/selection.ts'
 import { readSourceXattrs } from './source-xattrs.ts'
-import type { Source, SourceCount, SourceEntry, SourceWalk, SourceXattr, WalkObserver } from './source.ts'
+import type { Source, SourceCount, SourceEntry, SourceIssue, SourceWalk, SourceXattr, WalkObserver } from './source.ts'
 
 export type { SelectionOptions }
 
@@ -21,6 +21,8 @@ export interface FolderSourceOptions extends Partial<SelectionOptions> {
   readonly atime?: boolean | undefined
   /** Leave out the names of owners, which then are restored by number. */
   readonly numericIds?: boolean | undefined
+  /** What does not exist is an issue, as long as there is something else to back up. */
+  readonly skipMissing?: boolean | undefined
   /** Threads that walk; one unless told, more where a file system is slow to answer. */
   readonly threads?: number | undefined
 }
@@ -34,7 +36,8 @@ const MAX_HARD_LINK_PATH = 32_768
  * Files and folders of this machine. Paths in the snapshot are rebuilt from the root as Borg does it: `/home/u` becomes
  * `home/u`, `docs` stays `docs`, leading `..` are dropped, and `.` puts its content at the top.
  *
- * @throws {CairnError} `SOURCE_FAILED` when a path does not exist: a typing error must not become an empty backup;
+ * @throws {CairnError} `SOURCE_FAILED` when a path does not exist, or with `skipMissing` none does: a typing error must not become an
+ *   empty backup;
  *   `INVALID_ARGUMENT` when two paths cannot both be in one snapshot
  */
 export function openFolderSource(
@@ -42,20 +45,31 @@ export function openFolderSource(
   workingFolder: string,
   options: FolderSourceOptions = {},
 ): Source {
-  const roots = paths.map((given) => toRoot(given, workingFolder))
+  const { atime = false, numericIds = false, threads, skipMissing = false, ...given } = options
+  const missing: SourceIssue[] = []
+  const roots = paths.flatMap((one) => {
+    try {
+      return [toRoot(one, workingFolder)]
+    } catch (error) {
+      if (!skipMissing || paths.length === missing.length + 1) throw error
+      missing.push(toMissing(one, error))
+      return []
+    }
+  })
   const walked = withoutNested(roots)
-  const { atime = false, numericIds = false, threads, ...given } = options
   const wanted = { atime, names: !numericIds }
   const selection = { ...NOTHING_EXCLUDED, ...given }
   const isSlow = walked.some(({ systemPath }) => fileSystemKind(systemPath) === 'network')
   return {
-    paths: roots.map((root) => root.systemPath),
+    // Also what is missing: next time it may be there again, and this is the same backup.
+    paths: paths.map((one) => path.resolve(workingFolder, one)),
     root: walked.length === 1 && walked[0]?.path === '' ? rootEntry(walked[0].systemPath, wanted) : undefined,
     walk: (observer, { signal } = {}) =>
       new FolderSourceWalk(walked, selection, {
         wanted,
         threads: threads ?? (isSlow ? NETWORK_THREADS : 1),
         observer,
+        missing,
         signal,
       }),
     count: () => countFolders(walked, selection),
@@ -76,6 +90,12 @@ function toRoot(given: string, workingFolder: string): WalkRoot {
       (part, i, parts) => part !== '' && part !== '.' && !(part === '..' && parts.slice(0, i).every((p) => p === '..')),
     )
   return { systemPath, path: relative.join('/') }
+}
+
+function toMissing(given: string, error: unknown): SourceIssue {
+  const { cause } = error as CairnError
+  const code = errnoOf(cause) ?? 'ENOENT'
+  return { path: given, systemPath: given, message: describeSystemError(cause), code }
 }
 
 function toSourceError(given: string, error: unknown): CairnError {
@@ -128,6 +148,8 @@ interface FolderSourceWalkOptions extends AbortOptions {
   readonly wanted: WantedFields
   readonly threads: number
   readonly observer: WalkObserver
+  /** To be told of first. */
+  readonly missing: readonly SourceIssue[]
 }
 
 class FolderSourceWalk implements SourceWalk {
@@ -143,7 +165,8 @@ class FolderSourceWalk implements SourceWalk {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<SourceEntry[]> {
-    const { observer, wanted, signal } = this.#options
+    const { observer, wanted, missing, signal } = this.#options
+    for (const issue of missing) observer.issue(issue)
     let begun = -1
     let open: string[] = []
     let tentative: FoundEntry[] = []

@@ -47,6 +47,8 @@ export interface OpenStorageOptions extends SshOptions {
   readonly create?: boolean | undefined
   /** With `create`: names at the top of an existing folder that are no obstacle, such as those of a repository. */
   readonly mayContain?: readonly string[] | undefined
+  /** With `create`: makes the folders above that are missing; on this machine only. */
+  readonly makeParents?: boolean | undefined
 }
 
 /**

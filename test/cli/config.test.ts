@@ -45,7 +45,7 @@ describe('config', () => {
       await run(location, '--list'),
       `[repository]\nversion = 1\nid = ${id}\nadditional_free_space = 2G\nstorage_quota = 1536G\n`,
     )
-    assert.equal(await run('--delete', 'storage_quota', location), '')
+    assert.equal(await run('--delete', location, 'storage_quota'), '')
     assert.deepEqual(JSON.parse(await run('--json', '-l', '-r', location)), {
       version: 1,
       id,

@@ -4,7 +4,7 @@ import { fixedClock } from '../../src/base/clock.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Background, Operations, World } from '../../src/cli/world.ts'
 import type { Environment } from '../../src/config/environment.ts'
-import type { RepositoryTotals } from '../../src/operations/snapshot-info.ts'
+import type { DeletionSizes, RepositoryTotals } from '../../src/operations/snapshot-info.ts'
 import type { CreateResult } from '../../src/operations/create.ts'
 import type { EntryInfo, SnapshotInfo } from '../../src/operations/snapshot-info.ts'
 import type { SecretInput } from '../../src/platform/secret-input.ts'
@@ -37,6 +37,7 @@ export interface RunOptions {
   readonly secrets?: SecretInput
   readonly signal?: AbortSignal
   readonly background?: Background
+  readonly calledAs?: string
 }
 
 export interface RunResult {
@@ -55,6 +56,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     connection: unexpected('connection'),
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
+    calledAs: options.calledAs,
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
     background: options.background ?? NO_BACKGROUND,
@@ -97,6 +99,7 @@ const UNEXPECTED: Operations = {
   compact: unexpected('compact'),
   mount: unexpected('mount'),
   prune: unexpected('prune'),
+  locks: unexpected('locks'),
   serve: unexpected('serve'),
 }
 
@@ -164,12 +167,16 @@ export const SOME_TOTALS: RepositoryTotals = {
   deduplicatedBytes: 253 * 1024 ** 2,
   chunksUnique: 60_030,
   chunksTotal: 120_000,
+  uniqueBytes: 620 * 1024 ** 2,
 }
+
+export const SOME_SIZES: DeletionSizes = { deleted: SOME_TOTALS, left: SOME_TOTALS }
 
 export function aCreateResult(changes: Partial<CreateResult> = {}): CreateResult {
   const snapshot = changes.snapshot ?? aSnapshot()
   return {
     repositoryId: 'cd'.repeat(16),
+    encryption: 'repokey',
     snapshot,
     totals: SOME_TOTALS,
     issues: 0,

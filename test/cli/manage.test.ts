@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Operations } from '../../src/cli/world.ts'
 import type { SnapshotInfo } from '../../src/operations/snapshot-info.ts'
-import { aSnapshot, jsonLines, runCli } from './harness.ts'
+import { aSnapshot, jsonLines, runCli, SOME_SIZES } from './harness.ts'
 
 process.env['TZ'] = 'Europe/Berlin'
 
@@ -19,8 +19,9 @@ function managing(snapshots: readonly SnapshotInfo[], calls: unknown[] = []): Pa
     delete: async () => ({
       deleteSnapshots: async ({ location }, { onDeleted, ...options }) => {
         calls.push([location, options])
-        for (const snapshot of snapshots) onDeleted?.(snapshot)
-        return { snapshots, reclaimableBytes: 3 << 20 }
+        for (const [i, snapshot] of snapshots.entries())
+          onDeleted?.({ snapshot, number: i + 1, total: snapshots.length })
+        return { snapshots, reclaimableBytes: 3 << 20, sizes: SOME_SIZES }
       },
     }),
     undelete: async () => ({
@@ -48,7 +49,8 @@ function managing(snapshots: readonly SnapshotInfo[], calls: unknown[] = []): Pa
   }
 }
 
-const select = (...wanted: string[]): object => ({ wanted, glob: undefined, prefix: undefined })
+const order = { sortBy: undefined, first: undefined, last: undefined }
+const select = (...wanted: string[]): object => ({ wanted, glob: undefined, prefix: undefined, order })
 
 describe('the snapshots that a command is about', () => {
   for (const [argv, location, selection] of [
@@ -56,8 +58,8 @@ describe('the snapshots that a command is about', () => {
     [['/r::a', 'b', '/r::c', '::d'], '/r', select('a', 'b', 'c', 'd')],
     [['-r', '/r', 'a', 'b'], '/r', select('a', 'b')],
     [['/r', 'a'], '/r', select('a')],
-    [['/r', '-a', '{hostname}-*'], '/r', { wanted: [], glob: 'vm-*', prefix: undefined }],
-    [['/r::a', '--prefix', '{user}-'], '/r', { wanted: ['a'], glob: undefined, prefix: 'ann-' }],
+    [['/r', '-a', '{hostname}-*'], '/r', { wanted: [], glob: 'vm-*', prefix: undefined, order }],
+    [['/r::a', '--prefix', '{user}-'], '/r', { wanted: ['a'], glob: undefined, prefix: 'ann-', order }],
     [['::a'], '/home/ann/.local/share/cairn/repository', select('a')],
   ] as const) {
     it(`are those named by ${argv.join(' ')}`, async () => {
@@ -235,14 +237,14 @@ describe('list --deleted', () => {
       list: async () => ({
         listSnapshots: async (_access, options) => {
           asked.push(options)
-          return { repositoryId: '12'.repeat(16), encryption: 'none', snapshots: [] }
+          return { repositoryId: '12'.repeat(16), encryption: 'none', snapshots: [], lastSnapshot: undefined }
         },
         listEntries: () => assert.fail(),
       }),
     }
     const { stdout, stderr } = await runCli(['list', '/r', '--deleted'], { operations })
     assert.deepEqual([stdout, stderr], ['', 'cairn: repository /r has no deleted snapshots\n'])
-    assert.deepEqual(asked, [{ deleted: true }])
+    assert.deepEqual(asked, [{ deleted: true, filter: { prefix: undefined, glob: undefined, finished: false }, order }])
     const entries = await runCli(['list', '/r::a', '--deleted'], { operations })
     assert.equal(entries.exitCode, 2)
     assert.match(entries.stderr, /'cairn undelete' it first/)

@@ -64,7 +64,7 @@ const operations: Operations = {
           throw new CairnError('WRONG_PASSWORD', `Cannot open repository ${access.location}: wrong passphrase`)
         if (answer === 'sesame') break
       }
-      return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots }
+      return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots, lastSnapshot: snapshots[1] }
     },
     listEntries: async (_access, _snapshot, _paths, visitor) => {
       for (let number = 0; number < 100_000; number++) await visitor.onEntry(anEntry({ path: `home/ann/${number}` }))
@@ -84,6 +84,7 @@ const operations: Operations = {
   repair: () => Promise.reject(new Error('not pretended')),
   compact: () => Promise.reject(new Error('not pretended')),
   prune: () => Promise.reject(new Error('not pretended')),
+  locks: () => Promise.reject(new Error('not pretended')),
   serve: () => Promise.reject(new Error('not pretended')),
 }
 

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { CairnError } from '../../src/base/errors.ts'
 import type { Operations } from '../../src/cli/world.ts'
 import type { PruneEvent, PruneOptions, PruneResult } from '../../src/operations/prune.ts'
-import { aSnapshot, jsonLines, runCli } from './harness.ts'
+import { aSnapshot, jsonLines, runCli, SOME_SIZES } from './harness.ts'
 
 process.env['TZ'] = 'Europe/Berlin'
 
@@ -17,7 +17,7 @@ interface Call extends PruneOptions {
 
 function pruning(
   events: readonly PruneEvent[] = [],
-  result: PruneResult = { kept: 12, removed: 1, reclaimableBytes: 5 << 20 },
+  result: PruneResult = { kept: 12, removed: 1, reclaimableBytes: 5 << 20, sizes: SOME_SIZES },
 ): { operations: Partial<Operations>; calls: Call[] } {
   const calls: Call[] = []
   const operations: Partial<Operations> = {
@@ -171,7 +171,7 @@ describe('prune', () => {
       removed,
       { ...removed, number: 2, snapshot: checkpoint, because: 'superseded' },
     ]
-    const { operations } = pruning(events, { kept: 4, removed: 2, reclaimableBytes: 5 << 20 })
+    const { operations } = pruning(events, { kept: 4, removed: 2, reclaimableBytes: 5 << 20, sizes: SOME_SIZES })
     const { stdout, stderr, exitCode } = await runCli(['prune', 'r', '-d3', '--list'], { operations })
     assert.deepEqual([exitCode, stderr], [0, ''])
     const monday = 'monday                               Sat, 2026-11-21 13:44:05 [0123456789abcdef0123456789abcdef]'
@@ -194,18 +194,18 @@ describe('prune', () => {
 
   it('prints only the sum without --list, and nothing with --quiet', async () => {
     assert.equal(
-      await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20 }),
+      await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20, sizes: SOME_SIZES }),
       "Deleted 1 snapshot, kept 1; 'cairn compact' would free 5.00 MiB.\n",
     )
     assert.equal(
-      await sumOf({ kept: 2, removed: 0, reclaimableBytes: 5 << 20 }),
+      await sumOf({ kept: 2, removed: 0, reclaimableBytes: 5 << 20, sizes: SOME_SIZES }),
       'Deleted nothing, kept 2 snapshots.\n',
     )
     assert.equal(
-      await sumOf({ kept: 0, removed: 0, reclaimableBytes: 5 << 20 }),
+      await sumOf({ kept: 0, removed: 0, reclaimableBytes: 5 << 20, sizes: SOME_SIZES }),
       'No snapshot was chosen, so nothing is deleted.\n',
     )
-    assert.equal(await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20 }, '-q'), '')
+    assert.equal(await sumOf({ kept: 1, removed: 1, reclaimableBytes: 5 << 20, sizes: SOME_SIZES }, '-q'), '')
   })
 
   it('heads groups', async () => {

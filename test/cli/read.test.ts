@@ -20,7 +20,12 @@ function reading(
     list: async () => ({
       listSnapshots: async ({ location }) => {
         calls.push([location])
-        return { repositoryId: '12'.repeat(16), encryption: 'repokey', snapshots: records.snapshots ?? [] }
+        return {
+          repositoryId: '12'.repeat(16),
+          encryption: 'repokey',
+          snapshots: records.snapshots ?? [],
+          lastSnapshot: undefined,
+        }
       },
       listEntries: async ({ location }, snapshot, paths, visitor) => {
         calls.push([location, snapshot, paths])
@@ -217,14 +222,17 @@ describe('info', () => {
   const operations: Partial<Operations> = {
     info: async () => ({
       repositoryInfo: async () => repository,
-      snapshotInfo: async (_access, name) => ({ snapshot: aSnapshot({ name }), repository }),
+      snapshotInfo: async (_access, { wanted }) => ({
+        snapshots: wanted.map((name) => aSnapshot({ name })),
+        repository,
+      }),
     }),
   }
 
   const checkpoint: Partial<Operations> = {
     info: async () => ({
       repositoryInfo: async () => repository,
-      snapshotInfo: async () => ({ snapshot: aSnapshot({ checkpoint: true }), repository }),
+      snapshotInfo: async () => ({ snapshots: [aSnapshot({ checkpoint: true })], repository }),
     }),
   }
 
@@ -360,7 +368,7 @@ describe('a damaged repository', () => {
     list: async () => ({
       listSnapshots: async (access) => {
         damaged(access)
-        return { repositoryId: '12'.repeat(16), encryption: 'none', snapshots: [aSnapshot()] }
+        return { repositoryId: '12'.repeat(16), encryption: 'none', snapshots: [aSnapshot()], lastSnapshot: undefined }
       },
       listEntries: async (access, snapshot) => {
         damaged(access)

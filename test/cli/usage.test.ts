@@ -190,7 +190,7 @@ describe('--show-rc and --exit-codes', () => {
     const failed = await listFailing(new CairnError('WRONG_PASSWORD', 'no; no'), '--show-rc')
     assert.match(failed.stderr, /terminating with error status, rc 12\n$/)
     const ended = await listFailing(new CairnError('CANCELLED', 'no'), '--show-rc')
-    assert.match(ended.stderr, /killed by signal 2, rc 130\n$/)
+    assert.match(ended.stderr, /terminating with signal status, rc 130\n$/)
   })
 
   it("can be Borg's", async () => {

@@ -14,6 +14,7 @@ export function reportWarning(
   output: Output,
   { message, code }: { readonly message: string; readonly code: string },
 ): void {
+  output.complaints.add(code)
   if (output.settings.json) output.errorJson({ message_type: 'warning', message, code })
   else output.warning(printable(message))
 }
@@ -26,6 +27,7 @@ const VERBS = { scan: 'read', read: 'read', restore: 'restore' } as const
 /** Tells of an issue at once, on standard error: `cairn: warning: cannot read /path: permission denied`. */
 export function reportIssue(output: Output, issue: Issue, during: keyof typeof VERBS): void {
   const { path, message, code } = issue
+  output.complaints.add(code)
   if (output.settings.json) {
     output.errorJson({ message_type: 'error', error: { message }, during, ...rawField('item', path), code })
     return

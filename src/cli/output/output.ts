@@ -10,7 +10,30 @@ export interface OutputSettings {
   readonly verbose: boolean
   /** `undefined`: as fits the terminal. */
   readonly progress: boolean | undefined
+  /** Nothing of the run but errors; what went wrong is told by the exit code. */
+  readonly silent: boolean
+  /** Listings and sums of what is done go to standard error, as Borg has it; standard output is for what was asked. */
+  readonly listingsToStderr: boolean
+  /** What goes to standard error is Borg's JSON (`--log-json`). */
+  readonly logJson: boolean
 }
+
+export type LogLevel = 'INFO' | 'WARNING' | 'ERROR'
+
+/** Who says it, and which message it is; Borg's names, for programs that read `--log-json`. */
+export interface LogSource {
+  readonly name?: string
+  readonly msgid?: string | undefined
+}
+
+/** Loggers of Borg that scripts may tell apart. */
+export const LOGGERS = {
+  default: 'borg.archiver',
+  list: 'borg.output.list',
+  stats: 'borg.output.stats',
+  rc: 'borg.output.show-rc',
+  version: 'borg.output.show-version',
+} as const
 
 /** Ends a command that only prints, when nobody reads what it prints. No failure. */
 export class ReaderGone extends Error {}
@@ -22,16 +45,28 @@ type Style = Parameters<typeof styleText>[0]
  * standard error; with `--json` both carry one object a line.
  */
 export class Output {
-  settings: OutputSettings = { json: false, quiet: false, verbose: false, progress: undefined }
+  settings: OutputSettings = {
+    json: false,
+    quiet: false,
+    verbose: false,
+    progress: undefined,
+    silent: false,
+    listingsToStderr: false,
+    logJson: false,
+  }
+  /** Codes of the warnings so far. */
+  readonly complaints = new Set<string>()
   readonly #out: LineWriter
   readonly #err: LineWriter
   readonly #env: World['env']
+  readonly #clock: World['clock']
   #status: StatusLine | undefined
 
-  constructor({ stdout, stderr, env }: Pick<World, 'stdout' | 'stderr' | 'env'>) {
+  constructor({ stdout, stderr, env, clock }: Pick<World, 'stdout' | 'stderr' | 'env' | 'clock'>) {
     this.#out = new LineWriter(stdout)
     this.#err = new LineWriter(stderr)
     this.#env = env
+    this.#clock = clock
   }
 
   /** Standard error is a terminal that can move its cursor. */
@@ -66,14 +101,46 @@ export class Output {
     this.line(JSON.stringify(value))
   }
 
+  /** Prints a line of what is done: an entry that is saved, a snapshot that is deleted. */
+  listing(text: string): void {
+    if (this.settings.logJson) this.log('INFO', text, { name: LOGGERS.list })
+    else if (!this.settings.listingsToStderr) this.line(text)
+    else {
+      this.#status?.clear()
+      this.#err.write(`${text}\n`)
+    }
+  }
+
+  /** Prints what came out of a run: sums, sizes. */
+  sums(lines: readonly string[]): void {
+    for (const text of lines) {
+      if (this.settings.listingsToStderr || this.settings.logJson) this.log('INFO', text, { name: LOGGERS.stats })
+      else this.line(text)
+    }
+  }
+
   /** Prints a line about the run, unless `--quiet`. */
   note(text: string): void {
-    if (!this.settings.quiet) this.errorLine(text)
+    if (!this.settings.quiet) this.log('INFO', text)
   }
 
   /** Prints `cairn: warning: …`. */
   warning(text: string): void {
-    this.errorLine(`cairn: ${this.style('yellow', 'warning:', 'err')} ${text}`)
+    if (this.settings.silent) return
+    if (this.settings.logJson) this.log('WARNING', text)
+    else this.errorLine(`cairn: ${this.style('yellow', 'warning:', 'err')} ${text}`)
+  }
+
+  /** Prints a line on standard error, or Borg's JSON for one. */
+  log(level: LogLevel, text: string, { name = LOGGERS.default, msgid }: LogSource = {}): void {
+    if (!this.settings.logJson) return this.errorLine(text)
+    const message = text.toWellFormed()
+    this.logJson({ type: 'log_message', message, levelname: level, name, ...(msgid && { msgid }) })
+  }
+
+  /** Prints one object of `--log-json`, with the time. */
+  logJson(value: object): void {
+    this.errorJson({ ...value, time: this.#clock.now() / 1000 })
   }
 
   errorLine(text: string): void {
@@ -90,6 +157,7 @@ export class Output {
   /** Hands to the system what is held back to be written in large pieces. */
   flush(): void {
     this.#out.flush()
+    this.#err.flush()
   }
 
   /**

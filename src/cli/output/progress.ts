@@ -126,17 +126,18 @@ function outOf(done: string, total: number | undefined, format: (total: number) 
 export class Progress {
   readonly #meter: ProgressMeter
   readonly #output: Output
-  readonly #mode: 'line' | 'plain' | 'json' | 'none'
+  readonly #mode: 'line' | 'plain' | 'json' | 'log' | 'none'
   readonly #toJson: (meter: ProgressMeter) => object
   #nextMs: number
 
   /** @param toJson the `status` object of this kind of run */
   constructor(output: Output, toJson: (meter: ProgressMeter) => object, meter = new ProgressMeter()) {
-    const { json, quiet, progress } = output.settings
+    const { json, quiet, progress, logJson } = output.settings
     this.#meter = meter
     this.#output = output
     this.#toJson = toJson
-    this.#mode = !(progress ?? !quiet) ? 'none' : json ? 'json' : output.interactive ? 'line' : 'plain'
+    if (!(progress ?? (!quiet && !logJson))) this.#mode = 'none'
+    else this.#mode = logJson ? 'log' : json ? 'json' : output.interactive ? 'line' : 'plain'
     this.#nextMs = this.#mode === 'plain' ? FIRST_LINE_MS : 0
     if (this.#mode === 'line') output.beginStatus((columns) => renderProgress(meter, columns))
   }
@@ -144,13 +145,16 @@ export class Progress {
   update(counters: ProgressCounters): void {
     this.#meter.update(counters)
     this.#output.flush() // so that whoever reads a listing or JSON from a pipe sees it soon
-    if (this.#mode !== 'plain' && this.#mode !== 'json') return
+    if (this.#mode === 'line' || this.#mode === 'none') return
     const elapsedMs = this.#meter.elapsedMs
     if (elapsedMs < this.#nextMs) return
     if (this.#mode === 'json') {
       this.#nextMs = elapsedMs + JSON_INTERVAL_MS
       this.#output.json(this.#toJson(this.#meter))
       this.#output.flush()
+    } else if (this.#mode === 'log') {
+      this.#nextMs = elapsedMs + JSON_INTERVAL_MS
+      this.#output.logJson({ ...this.#borgJson(), finished: false })
     } else {
       this.#nextMs = elapsedMs + Math.min(MAX_LINE_INTERVAL_MS, Math.max(FIRST_LINE_MS, elapsedMs))
       this.#output.errorLine(`cairn: ${renderProgress(this.#meter, 200)}`)
@@ -159,6 +163,27 @@ export class Progress {
 
   end(): void {
     this.#output.endStatus()
+    if (this.#mode !== 'log') return
+    const { path: _, ...last } = this.#borgJson()
+    this.#output.logJson({ ...last, finished: true })
+  }
+
+  #borgJson(): Record<string, unknown> {
+    const own: Record<string, unknown> = { ...this.#toJson(this.#meter) }
+    return 'type' in own ? own : progressPercent(this.#meter)
+  }
+}
+
+/** Borg's `progress_percent`, of whatever is counted; `progress_message` as long as nobody knows how much there is. */
+function progressPercent(meter: ProgressMeter): Record<string, unknown> {
+  const { filesDone = 0, filesTotal, bytesDone = 0, bytesTotal, unit = 'files' } = meter.counters ?? {}
+  const [current, total] = bytesTotal === undefined ? [filesDone, filesTotal] : [bytesDone, bytesTotal]
+  return {
+    type: total === undefined ? 'progress_message' : 'progress_percent',
+    operation: 1,
+    msgid: unit,
+    message: renderProgress(meter, 200),
+    ...(total !== undefined && { current, total }),
   }
 }
 

@@ -5,12 +5,20 @@ import type { SnapshotInfo } from '../../operations/snapshot-info.ts'
 import { formatIsoTime } from './format.ts'
 import { printable } from './text.ts'
 
-const RULE = '-'.repeat(78)
+/** The line around a block. */
+export const RULE = '-'.repeat(78)
 
-type Sizes = Pick<RepositoryTotals, 'originalBytes' | 'compressedBytes' | 'deduplicatedBytes'>
+export type Sizes = Pick<RepositoryTotals, 'originalBytes' | 'compressedBytes' | 'deduplicatedBytes'>
 
-/** What `create --stats` prints, in the layout of Borg 1.2, which scripts read. Sizes have binary units. */
-export function archiveStats({ snapshot, totals, durationMs }: CreateResult, location: string): string {
+/** Writes a number of bytes. */
+export type SizeFormat = (bytes: number) => string
+
+/** What `create --stats` prints, in the layout of Borg 1.2, which scripts read. */
+export function archiveStats(
+  { snapshot, totals, durationMs }: CreateResult,
+  location: string,
+  size: SizeFormat = formatBytes,
+): string[] {
   return [
     RULE,
     `Repository: ${printable(location)}`,
@@ -21,18 +29,26 @@ export function archiveStats({ snapshot, totals, durationMs }: CreateResult, loc
     `Duration: ${borgDuration(durationMs)}`,
     `Number of files: ${fileCount(snapshot.stats)}`,
     RULE,
-    ...sizeTable(totals, snapshot.stats),
+    ...sizeTable(totals, { part: snapshot.stats, size }),
     RULE,
-    '',
-  ].join('\n')
+  ]
 }
 
-/** Borg's table of sizes and chunks, with a line for one snapshot when `snapshot` is given. */
-export function sizeTable(totals: RepositoryTotals, snapshot?: Sizes): string[] {
+/** What is in the table of sizes besides the sums. */
+export interface SizeTableOptions {
+  /** Sizes of one snapshot, or of what was deleted. */
+  readonly part?: Sizes
+  readonly label?: string
+  readonly size?: SizeFormat
+}
+
+/** Borg's table of sizes and chunks, with a line for `part` when it is given. */
+export function sizeTable(totals: RepositoryTotals, options: SizeTableOptions = {}): string[] {
+  const { part, label = 'This archive:', size = formatBytes } = options
   return [
     row('', 'Original size', 'Compressed size', 'Deduplicated size'),
-    ...(snapshot ? [sizeRow('This archive:', snapshot)] : []),
-    sizeRow('All archives:', totals),
+    ...(part ? [sizeRow(label, part, size)] : []),
+    sizeRow('All archives:', totals, size),
     '',
     row('', 'Unique chunks', 'Total chunks'),
     row('Chunk index:', String(totals.chunksUnique), String(totals.chunksTotal)),
@@ -48,13 +64,8 @@ export function snapshotDuration({ startedAt, endedAt }: SnapshotInfo): string {
   return borgDuration(Date.parse(endedAt) - Date.parse(startedAt))
 }
 
-function sizeRow(label: string, sizes: Sizes): string {
-  return row(
-    label,
-    formatBytes(sizes.originalBytes),
-    formatBytes(sizes.compressedBytes),
-    formatBytes(sizes.deduplicatedBytes),
-  )
+function sizeRow(label: string, sizes: Sizes, size: SizeFormat): string {
+  return row(label, size(sizes.originalBytes), size(sizes.compressedBytes), size(sizes.deduplicatedBytes))
 }
 
 function row(label: string, ...columns: string[]): string {

@@ -22,6 +22,8 @@ const LIST_BATCH = 64
 export interface CreateLocalStorageOptions {
   /** Names at the top of an existing folder that do not stand in the way; nothing else may be there. */
   readonly mayContain?: readonly string[] | undefined
+  /** Make the folders above that are missing. */
+  readonly makeParents?: boolean | undefined
 }
 
 /**
@@ -59,6 +61,7 @@ export class LocalStorage implements Storage {
     const root = resolve(path)
     const action = `create a repository at ${root}`
     try {
+      if (options.makeParents) await makeFolders(dirname(root))
       await mkdir(root, 0o700)
       await syncFolder(dirname(root))
     } catch (error) {
@@ -320,4 +323,11 @@ async function checkEmpty(root: string, action: string, ignored: readonly string
     `Cannot ${action}: it holds '${foreign[0]}'${more}, want a new or an empty folder`,
     { details: { names: foreign.slice(0, 10) } },
   )
+}
+
+/** Makes a folder and those above it, for good. */
+async function makeFolders(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let at = folder; at !== dirname(first); at = dirname(at)) await syncFolder(dirname(at))
 }
