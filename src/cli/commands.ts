@@ -3,6 +3,8 @@ import type { DefineCommand } from './context.ts'
 export interface CommandEntry {
   readonly name: string
   readonly alias?: string
+  /** For shells, not for people. */
+  readonly hidden?: boolean
   /** Heading of the global help it is listed under. */
   readonly group: string
   /** One line that says what it is for. */
@@ -33,13 +35,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'extract',
     group: BACKUPS,
-    summary: 'restore a snapshot, or some of its paths, into the current folder',
+    summary: 'restore a snapshot, or paths, into the current folder',
     load: () => import('./extract.ts'),
   },
   {
     name: 'list',
     group: SNAPSHOTS,
-    summary: 'list the snapshots of a repository, or what is in one of them',
+    summary: 'list snapshots, or what is in one of them',
     load: () => import('./list.ts'),
   },
   {
@@ -118,7 +120,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'check',
     group: REPOSITORY,
-    summary: 'verify that a repository, or one of its snapshots, is sound',
+    summary: 'verify that a repository or a snapshot is sound',
     load: () => import('./check.ts'),
   },
   {
@@ -142,7 +144,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'serve',
     group: REPOSITORY,
-    summary: 'serve repositories to another machine: SSH starts it there',
+    summary: 'serve repositories to another machine, started by SSH',
     load: () => import('./serve.ts'),
   },
   {
@@ -154,7 +156,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'key',
     group: REPOSITORY,
-    summary: 'manage the keys of a repository: passphrases, recovery key, export, rotation',
+    summary: 'manage keys: passphrases, recovery, export, rotation',
     load: () => import('./key.ts'),
   },
   {
@@ -172,7 +174,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'doctor',
     group: 'About:',
-    summary: 'look for what could make backups of this machine miss something',
+    summary: 'look for what could make backups miss something',
     load: () => import('./doctor.ts'),
   },
   {

@@ -59,8 +59,8 @@ with the same type, size and mtime and a few blocks of the same content. --detec
 Examples:
   cairn backup ~/documents ~/photos
   cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
-  cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas/build
-  cairn create --list --filter AME '/mnt/disk/backups::{hostname}-{now}' /etc /home`
+  cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas
+  cairn create --list --filter AME '/mnt/backups::{hostname}-{now}' /etc /home`
 
 export const define: DefineCommand = (command, context) => {
   command

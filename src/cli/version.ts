@@ -2,7 +2,7 @@ import { VERSION } from '../operations/version.ts'
 import type { DefineCommand } from './context.ts'
 
 export const define: DefineCommand = (command, context) => {
-  command.action(() => {
+  command.usage('[OPTIONS]').action(() => {
     if (context.common.json) {
       context.output.json({
         message_type: 'version',
