@@ -24,6 +24,8 @@ process.exitCode = await runProgram(await commandLine(), {
     isInside: process.env['CAIRN_IN_BACKGROUND'] !== undefined,
     detach: async () => (await import('./platform/background.ts')).detach(),
   },
+  // Node waits at its end for system calls that do not return.
+  killAfter: (ms) => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref(),
 })
 watch.dispose()
 

@@ -178,6 +178,25 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./doctor.ts'),
   },
   {
+    name: 'man',
+    group: 'About:',
+    summary: 'show the manual',
+    load: () => import('./man.ts'),
+  },
+  {
+    name: 'completion',
+    group: 'About:',
+    summary: 'print a script by which a shell completes commands',
+    load: () => import('./completion.ts'),
+  },
+  {
+    name: '__complete',
+    hidden: true,
+    group: 'About:',
+    summary: 'say what may come next on a command line',
+    load: () => import('./complete.ts'),
+  },
+  {
     name: 'version',
     group: 'About:',
     summary: 'print the version',

@@ -51,8 +51,8 @@ export class CommandContext {
   /** A script for Borg is run: the program was called by that name. */
   readonly asBorg: boolean
   common: CommonOptions = {}
-  /** Set before any command is loaded. */
-  definitions: Definitions | undefined
+  /** Of all commands; there when one of them runs. */
+  definitions!: Definitions
   /** What the process exits with when the command ends without an error. */
   exitCode = 0
   /** Of a program that was run; passed on as it is. */

@@ -62,6 +62,7 @@ function worldOf(options: RunOptions): World & { readonly stdout: CapturedStream
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
     background: options.background ?? NO_BACKGROUND,
+    killAfter: () => {},
     secrets: options.secrets ?? noSecrets,
     placeholders: { nowMs: NOW_MS, hostname: 'vm', user: 'ann', pid: 42, fqdn: async () => 'vm.example.org' },
   }
@@ -127,6 +128,7 @@ const UNEXPECTED: Operations = {
   mount: unexpected('mount'),
   prune: unexpected('prune'),
   locks: unexpected('locks'),
+  snapshotNames: unexpected('snapshotNames'),
   serve: unexpected('serve'),
 }
 
