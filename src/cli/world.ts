@@ -10,6 +10,7 @@ import type { OutputStream } from './output/line-writer.ts'
 export interface Operations {
   readonly init: () => Promise<Pick<typeof import('../operations/init.ts'), 'initRepository'>>
   readonly create: () => Promise<Pick<typeof import('../operations/create.ts'), 'createSnapshot'>>
+  readonly createFromPipe: () => Promise<Pick<typeof import('../operations/create-from-pipe.ts'), 'createFromPipe'>>
   readonly createDryRun: () => Promise<Pick<typeof import('../operations/create-dry-run.ts'), 'dryRunCreate'>>
   readonly patterns: () => Promise<Pick<typeof import('../operations/patterns.ts'), 'parsePatternOptions'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
@@ -39,6 +40,7 @@ export interface Operations {
 export const systemOperations: Operations = {
   init: () => import('../operations/init.ts'),
   create: () => import('../operations/create.ts'),
+  createFromPipe: () => import('../operations/create-from-pipe.ts'),
   createDryRun: () => import('../operations/create-dry-run.ts'),
   patterns: () => import('../operations/patterns.ts'),
   list: () => import('../operations/list.ts'),

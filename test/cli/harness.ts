@@ -69,6 +69,7 @@ const unexpected = (what: string) => (): never => {
 const UNEXPECTED: Operations = {
   init: unexpected('init'),
   create: unexpected('create'),
+  createFromPipe: unexpected('createFromPipe'),
   createDryRun: unexpected('createDryRun'),
   doctor: unexpected('doctor'),
   patterns: () => import('../../src/operations/patterns.ts'),

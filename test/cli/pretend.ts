@@ -69,6 +69,7 @@ const operations: Operations = {
       for (let number = 0; number < 100_000; number++) await visitor.onEntry(anEntry({ path: `home/ann/${number}` }))
     },
   }),
+  createFromPipe: () => Promise.reject(new Error('not pretended')),
   extract: () => Promise.reject(new Error('not pretended')),
   info: () => Promise.reject(new Error('not pretended')),
   key: () => Promise.reject(new Error('not pretended')),
