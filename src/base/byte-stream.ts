@@ -14,3 +14,10 @@ export interface ByteSink {
   /** No more come. Resolves when all have gone where they should. */
   end(): Promise<void>
 }
+
+/** Bytes that can be read anywhere, as often as one likes. */
+export interface RandomSource {
+  readonly sizeBytes: number
+  /** Puts the bytes from `position` on into `target`; returns how many, fewer than it has room for only at the end. */
+  readAt(target: Uint8Array, position: number): Promise<number>
+}

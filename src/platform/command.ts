@@ -4,7 +4,8 @@ import { setTimeout } from 'node:timers/promises'
 import type { AbortOptions } from '../base/abort.ts'
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts'
 import { ReadableSource } from '../base/readable-source.ts'
-import { describeSystemError } from './files.ts'
+import { closeFile, describeSystemError } from './files.ts'
+import { PipeInput, newPipe } from './pipe-input.ts'
 
 export interface CommandOptions extends AbortOptions {
   /** Where its standard input comes from: ours, or what is written to `input`. */
@@ -23,6 +24,7 @@ const PATIENCE_MS = 5000
 export class Command implements ByteSource, AsyncDisposable {
   readonly #child: ChildProcess
   readonly #output: ByteSource
+  readonly #pipe: PipeInput | undefined
   readonly #toError: (problem: string) => Error
   /** Resolves when it has ended: to what went wrong, if anything did. */
   readonly #outcome: Promise<string | undefined>
@@ -32,10 +34,16 @@ export class Command implements ByteSource, AsyncDisposable {
   constructor(words: readonly string[], { stdin, toError, signal }: CommandOptions) {
     const [program = '', ...args] = words
     this.#toError = toError
-    const stdio = [stdin === 'ours' ? 'inherit' : 'pipe', 'pipe', 'inherit'] as const
     // Node would put U+FFFD in place of bytes that are not UTF-8.
     if (!words.every((word) => word.isWellFormed())) throw toError('cannot be run: it has words that are not UTF-8')
-    this.#child = spawn(program, args, { stdio: [...stdio] })
+    // What comes through a pipe of our own costs half as much as what comes through Node's.
+    const pipe = newPipe()
+    try {
+      const stdio = [stdin === 'ours' ? 'inherit' : 'pipe', pipe?.writeFd ?? 'pipe', 'inherit'] as const
+      this.#child = spawn(program, args, { stdio: [...stdio] })
+    } finally {
+      if (pipe) closeFile(pipe.writeFd)
+    }
     this.#child.stdin?.on('error', () => undefined) // `write` hears of it
     this.#outcome = new Promise((resolve) => {
       this.#child.once('error', (error) => resolve(`cannot be run: ${describeSystemError(error)}`))
@@ -43,7 +51,9 @@ export class Command implements ByteSource, AsyncDisposable {
         resolve(code === 0 ? undefined : code === null ? `was ended by ${signalName}` : `ended with exit code ${code}`),
       )
     })
-    this.#output = this.#child.stdout ? new ReadableSource(this.#child.stdout, { signal }) : EMPTY
+    const { stdout } = this.#child
+    this.#pipe = pipe && new PipeInput(pipe.readFd, signal)
+    this.#output = this.#pipe ?? (stdout ? new ReadableSource(stdout, { signal }) : EMPTY)
     this.input = { write: (bytes) => this.#write(bytes), end: () => this.#end() }
   }
 
@@ -75,6 +85,7 @@ export class Command implements ByteSource, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const child = this.#child
+    this.#pipe?.[Symbol.dispose]()
     child.stdout?.destroy()
     child.stdin?.destroy()
     if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return

@@ -1,10 +1,11 @@
 import { closeSync, fstatSync, openSync, read } from 'node:fs'
-import net from 'node:net'
 import { promisify } from 'node:util'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
-import type { ByteSource } from '../base/byte-stream.ts'
+import type { ByteSource, RandomSource } from '../base/byte-stream.ts'
 import { toSystemPath } from '../base/raw-name.ts'
 import { ReadableSource } from '../base/readable-source.ts'
+import { PipeInput } from './pipe-input.ts'
+import { systemError } from './system-error.ts'
 
 /** Bytes of a file or of standard input. Throws system errors. To be disposed of, wherever it was left. */
 export interface InputStream extends ByteSource, Disposable {
@@ -20,6 +21,29 @@ export function openInputStream(path: string, options: AbortOptions = {}): Input
   } catch (error) {
     closeSync(fd)
     throw error
+  }
+}
+
+/** A regular file to be read anywhere. Throws system errors; `ESPIPE` for what is no regular file. To be disposed of. */
+export function openRandomInput(path: string): RandomSource & Disposable {
+  const fd = openSync(toSystemPath(path), 'r')
+  const stats = fstatSync(fd)
+  if (!stats.isFile()) {
+    closeSync(fd)
+    throw systemError('ESPIPE', 'read', path)
+  }
+  return {
+    sizeBytes: stats.size,
+    async readAt(target, position) {
+      let done = 0
+      while (done < target.length) {
+        const { bytesRead } = await readSome(fd, target, done, target.length - done, position + done)
+        if (bytesRead === 0) break
+        done += bytesRead
+      }
+      return done
+    },
+    [Symbol.dispose]: () => closeSync(fd),
   }
 }
 
@@ -63,83 +87,4 @@ async function readFile(fd: number, target: Uint8Array, signal: AbortSignal | un
     done += bytesRead
   }
   return done
-}
-
-const PIPE_BUFFER_BYTES = 256 << 10
-
-class PipeInput implements InputStream {
-  readonly sizeBytes = undefined
-  readonly #socket: net.Socket
-  readonly #signal: AbortSignal | undefined
-  #target: Uint8Array | undefined
-  #done = 0
-  /** What came and had no room in the target. */
-  #rest: Uint8Array = new Uint8Array(0)
-  #hasEnded = false
-  #failure: { readonly error: unknown } | undefined
-  #wake: (() => void) | undefined
-
-  constructor(fd: number, signal: AbortSignal | undefined) {
-    this.#signal = signal
-    const buffer = Buffer.allocUnsafeSlow(PIPE_BUFFER_BYTES)
-    this.#socket = new net.Socket({
-      fd,
-      readable: true,
-      writable: false,
-      onread: { buffer, callback: (count, memory) => this.#take(memory.subarray(0, count)) },
-    })
-    this.#socket.on('end', () => {
-      this.#hasEnded = true
-      this.#wake?.()
-    })
-    this.#socket.on('error', (error) => {
-      this.#failure ??= { error }
-      this.#wake?.()
-    })
-  }
-
-  async read(target: Uint8Array): Promise<number> {
-    this.#target = target
-    this.#done = 0
-    const rest = this.#rest
-    this.#rest = rest.subarray(0, 0)
-    this.#take(rest)
-    while (this.#done < target.length && !this.#hasEnded) {
-      if (this.#failure) throw this.#failure.error
-      throwIfAborted(this.#signal)
-      this.#socket.resume()
-      await this.#more()
-    }
-    this.#target = undefined
-    return this.#done
-  }
-
-  /** Whether there is room for more. */
-  #take(bytes: Uint8Array): boolean {
-    const target = this.#target
-    const room = target ? target.length - this.#done : 0
-    const taken = bytes.subarray(0, room)
-    target?.set(taken, this.#done)
-    this.#done += taken.length
-    if (bytes.length < room) return true
-    this.#rest = bytes.subarray(taken.length)
-    this.#wake?.()
-    return false
-  }
-
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#wake = undefined
-        this.#signal?.removeEventListener('abort', wake)
-        resolve()
-      }
-      this.#wake = wake
-      this.#signal?.addEventListener('abort', wake)
-    })
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.destroy()
-  }
 }
