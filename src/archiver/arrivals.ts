@@ -89,19 +89,21 @@ class ArrivalArchiver {
   #take(arrival: Arrival): Promise<void> | undefined {
     const { entry, otherNameOf } = arrival
     if (entry.type === 'dir') {
-      if (!this.#isMisplaced(entry, this.#tree.placeFolder(entry.path, this.#nodes.node(entry)))) this.#done(entry, 'd')
+      const isMisplaced = this.#isMisplaced(entry, this.#tree.placeFolder(entry.path, this.#nodes.node(entry)))
+      // The top is no entry of the snapshot.
+      if (!isMisplaced && entry.path !== '') this.#done(entry, 'd')
       return undefined
     }
     if (otherNameOf !== undefined) {
       const placed = this.#tree.placeName(entry.path, otherNameOf)
       if (typeof placed === 'string') this.#isMisplaced(entry, placed, otherNameOf)
-      else this.#done(entry, 'h')
+      else this.#done({ ...entry, type: placed.type }, 'h')
       return undefined
     }
-    const file = new ArrivedFile()
+    const file = new ArrivedFile(entry.type)
     const isMisplaced = this.#isMisplaced(entry, this.#tree.placeFile(entry.path, file))
     if (entry.type === 'file') return this.#takeContent(arrival, file, isMisplaced)
-    file.settle(this.#nodes.node(entry))
+    this.#tree.settle(file, this.#nodes.node(entry))
     if (!isMisplaced) this.#done(entry, STATUS_OF_TYPE[entry.type])
     return undefined
   }
@@ -116,7 +118,7 @@ class ArrivalArchiver {
       done: (refs) => {
         const read: ReadFile = { ...AS_ARRIVED, refs, holes, xattrs: entry.xattrs }
         const { node } = this.#nodes.file(entry, read, undefined)
-        file.settle(node)
+        this.#tree.settle(file, node)
         if (!isMisplaced) this.#done({ ...entry, sizeBytes: node.sizeBytes }, isPipe ? 'i' : 'A')
       },
       onBytes: (bytes) => observer.bytes(entry, bytes),

@@ -1,23 +1,21 @@
 import { ByteReader, ByteWriter } from '../base/binary.ts'
-import { sortRawNames } from '../base/raw-name.ts'
+import { fromRawName, sortRawNames, toRawName } from '../base/raw-name.ts'
 import { NO_SAMPLE } from '../snapshot/samples.ts'
 import { type TreeNode, decodeNode, encodeNode } from '../snapshot/tree-node.ts'
 import type { TreeAssembly } from './tree-assembly.ts'
 
-/** What is not a directory, under all of its names. Its node is packed: a few hundred bytes instead of a thousand. */
+/** What is not a directory, under all of its names. */
 export class ArrivedFile {
-  #packed = ''
+  readonly type: TreeNode['type']
+  /** Where its node lies among the packed ones; -1 as long as it is not known. */
+  at = -1
   /** Number of its names. */
   names = 0
   /** The first of them in the order of a walk, once a walk has come across it. */
   first: string | undefined
 
-  get node(): TreeNode {
-    return unpack(this.#packed)
-  }
-
-  settle(node: TreeNode): void {
-    this.#packed = pack(node)
+  constructor(type: TreeNode['type']) {
+    this.type = type
   }
 }
 
@@ -32,10 +30,11 @@ export type Misplaced = 'not-a-directory' | 'not-empty' | 'absent'
 
 /**
  * Entries that arrive in any order, until they can be put into trees in the order of a walk. Of several that have the same path the
- * last one counts. Takes about 400 bytes an entry.
+ * last one counts.
  */
 export class ArrivedTree {
   #top = newFolder()
+  readonly #packed = new PackedNodes()
 
   /** The node of the top itself, if it has arrived. */
   get root(): TreeNode | undefined {
@@ -49,7 +48,7 @@ export class ArrivedTree {
       return undefined
     }
     const parts = path.split('/')
-    const name = parts.pop() as string
+    const name = ownText(parts.pop() as string)
     const above = this.#folder(parts)
     if (!above) return 'not-a-directory'
     const found = above.children.get(name)
@@ -64,7 +63,7 @@ export class ArrivedTree {
   /** Puts a file, whose node may come later, at a path. */
   placeFile(path: string, file: ArrivedFile): Misplaced | undefined {
     const parts = path.split('/')
-    const name = parts.pop() as string
+    const name = ownText(parts.pop() as string)
     const above = this.#folder(parts)
     if (!above) return 'not-a-directory'
     const found = above.children.get(name)
@@ -73,6 +72,11 @@ export class ArrivedTree {
     above.children.set(name, file)
     file.names++
     return undefined
+  }
+
+  /** Tells the node of a file. */
+  settle(file: ArrivedFile, node: TreeNode): void {
+    file.at = this.#packed.add(node)
   }
 
   /** Gives the file that is at `existing` by now a further name. */
@@ -103,7 +107,7 @@ export class ArrivedTree {
         const path = at.path === '' ? name : `${at.path}/${name}`
         const child = at.children.get(name) as Folder | ArrivedFile
         at.children.delete(name)
-        if (isFile(child)) addFile(assembly, path, name, child)
+        if (isFile(child)) this.#addFile(assembly, path, name, child)
         else {
           assembly.openDirectory({ ...(child.node ?? ANCESTOR), name })
           open.push(walkOf(path, child))
@@ -114,12 +118,19 @@ export class ArrivedTree {
     }
   }
 
+  #addFile(assembly: TreeAssembly, path: string, name: string, file: ArrivedFile): void {
+    const { first } = file
+    const node = { ...this.#packed.get(file.at), name, ...(first !== undefined && { hardLink: first }) }
+    if (first === undefined && file.names > 1) file.first = path
+    assembly.add({ node, old: undefined, stamp: undefined, sample: NO_SAMPLE })
+  }
+
   /** The folder at a path, made if nothing is there. */
   #folder(parts: readonly string[]): Folder | undefined {
     let at = this.#top
     for (const part of parts) {
       let next = at.children.get(part)
-      if (!next) at.children.set(part, (next = newFolder()))
+      if (!next) at.children.set(ownText(part), (next = newFolder()))
       if (isFile(next)) return undefined
       at = next
     }
@@ -141,11 +152,9 @@ const ANCESTOR: TreeNode = {
   ancestor: true,
 }
 
-function addFile(assembly: TreeAssembly, path: string, name: string, file: ArrivedFile): void {
-  const { first } = file
-  const node = { ...file.node, name, ...(first !== undefined && { hardLink: first }) }
-  if (first === undefined && file.names > 1) file.first = path
-  assembly.add({ node, old: undefined, stamp: undefined, sample: NO_SAMPLE })
+/** The same text, which does not keep the path alive that it was cut from. */
+function ownText(text: string): string {
+  return text.length < 13 ? text : fromRawName(toRawName(text))
 }
 
 function newFolder(): Folder {
@@ -169,13 +178,32 @@ function walkOf(path: string, { children }: Folder): OpenFolder {
 
 const writer = new ByteWriter(256)
 const scratch = new ByteWriter(256)
+const BLOCK_BYTES = 1 << 20
 
-function pack(node: TreeNode): string {
-  writer.reset()
-  encodeNode(node, writer, scratch)
-  return writer.view().toString('latin1')
-}
+/** Nodes as bytes, in a few large pieces of memory: a tenth of what they take as objects. */
+class PackedNodes {
+  readonly #blocks: Buffer[] = []
+  #used = BLOCK_BYTES
 
-function unpack(packed: string): TreeNode {
-  return decodeNode(new ByteReader(Buffer.from(packed, 'latin1'), 'an entry that arrived'), 'an entry that arrived')
+  /** Where it lies from now on. */
+  add(node: TreeNode): number {
+    writer.reset()
+    encodeNode(node, writer, scratch)
+    const bytes = writer.view()
+    if (this.#used + bytes.length > BLOCK_BYTES) {
+      this.#blocks.push(Buffer.allocUnsafeSlow(Math.max(BLOCK_BYTES, bytes.length)))
+      this.#used = 0
+    }
+    const at = (this.#blocks.length - 1) * BLOCK_BYTES + this.#used
+    this.#used += bytes.copy(this.#blocks.at(-1) as Buffer, this.#used)
+    return at
+  }
+
+  get(at: number): TreeNode {
+    const block = this.#blocks[Math.floor(at / BLOCK_BYTES)] as Buffer
+    return decodeNode(
+      new ByteReader(block.subarray(at % BLOCK_BYTES), 'an entry that arrived'),
+      'an entry that arrived',
+    )
+  }
 }

@@ -29,7 +29,8 @@ export class ContentSaver {
     const { writer, refs, buffer, minBytes } = this.#cutter
     if (content.length <= minBytes) {
       refs.add(writer.save(content), content.length)
-      return void (await writer.ready())
+      await writer.ready()
+      return
     }
     buffer.set(content)
     await this.#cutter.save({ bytes: content.length, end: content.length, final: true, first: 0 })

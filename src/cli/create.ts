@@ -67,9 +67,7 @@ Examples:
   cairn backup ~/documents ~/photos
   cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
   cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas/build
-  pg_dump shop | cairn create /mnt/disk/backups::shop-{now} --stdin-name shop.sql -
-  cairn create --content-from-command /mnt/disk/backups::shop-{now} -- pg_dump shop
-  cairn create --list --filter AME '/mnt/disk/backups::{hostname}-{now}' /etc /home`
+  cairn create --content-from-command /mnt/disk/backups::shop-{now} -- pg_dump shop`
 
 export const define: DefineCommand = (command, context) => {
   command

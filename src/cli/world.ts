@@ -17,6 +17,10 @@ export interface Operations {
   readonly extract: () => Promise<
     Pick<typeof import('../operations/extract.ts'), 'extractSnapshot' | 'extractContents'>
   >
+  readonly export: () => Promise<Pick<typeof import('../operations/export.ts'), 'exportSnapshot'>>
+  readonly import: () => Promise<Pick<typeof import('../operations/import.ts'), 'importArchive'>>
+  readonly verify: () => Promise<Pick<typeof import('../operations/verify.ts'), 'verifyArchive'>>
+  readonly archiveFormat: () => Promise<Pick<typeof import('../operations/archive-format.ts'), 'formatOfName'>>
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly config: () => Promise<
     Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>
@@ -45,6 +49,10 @@ export const systemOperations: Operations = {
   patterns: () => import('../operations/patterns.ts'),
   list: () => import('../operations/list.ts'),
   extract: () => import('../operations/extract.ts'),
+  export: () => import('../operations/export.ts'),
+  import: () => import('../operations/import.ts'),
+  verify: () => import('../operations/verify.ts'),
+  archiveFormat: () => import('../operations/archive-format.ts'),
   info: () => import('../operations/info.ts'),
   config: () => import('../operations/config.ts'),
   key: () => import('../operations/key.ts'),

@@ -41,7 +41,7 @@ export async function streamContents(options: StreamOptions, write: WritePiece):
 }
 
 /** The content of one file, with its holes. */
-async function* piecesOf(source: ContentSource, node: TreeNode, path: string): AsyncGenerator<Uint8Array> {
+export async function* piecesOf(source: ContentSource, node: TreeNode, path: string): AsyncGenerator<Uint8Array> {
   const holes = await holesOf(source, node, path)
   const zeros = new HoleCursor(holes)
   let position = 0
@@ -61,7 +61,7 @@ async function* piecesOf(source: ContentSource, node: TreeNode, path: string): A
 }
 
 /** Chunks in order, the next one fetched while one is used. */
-async function* chunksOf(
+export async function* chunksOf(
   { load }: ContentSource,
   node: TreeNode,
   holes: HoleTable | undefined,

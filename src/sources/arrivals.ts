@@ -25,7 +25,7 @@ export interface StreamedSource {
   /**
    * Reads once, beginning now. To be iterated to its end or disposed of.
    *
-   * @throws {CairnError} `SOURCE_FAILED`, `DATA_CORRUPT` when the source ends before its time or makes no sense: then nothing of it
+   * @throws {CairnError} `SOURCE_FAILED`, `ARCHIVE_CORRUPT` when the source ends before its time or makes no sense: then nothing of it
    *   is to be trusted
    */
   arrive(observer: WalkObserver, options?: AbortOptions): Arrivals

@@ -56,12 +56,12 @@ function pipeSource(entry: SourceEntry, open: (options: AbortOptions) => OpenPip
     paths: [entry.path],
     isPipe: true,
     arrive(_observer, options = {}): Arrivals {
-      const { content, close } = open(options)
+      const pipe = open(options)
       return {
         async *[Symbol.asyncIterator]() {
-          yield { entry, content }
+          yield { entry, content: pipe.content }
         },
-        [Symbol.asyncDispose]: close,
+        [Symbol.asyncDispose]: () => pipe.close(),
       }
     },
   }
