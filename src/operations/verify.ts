@@ -67,7 +67,8 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyResul
     await using archive = await openArchive(summed, random && (() => random), options)
     await found.read(archive.reader)
   } catch (error) {
-    if (!isCairnError(error, 'ARCHIVE_CORRUPT')) throw error
+    // Damage can look like a format that nobody knows.
+    if (!isCairnError(error, 'ARCHIVE_CORRUPT') && !isCairnError(error, 'FORMAT_UNSUPPORTED')) throw error
     damage = error
   }
   await summed.drain()

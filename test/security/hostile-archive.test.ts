@@ -327,6 +327,11 @@ describe('a hostile zip', () => {
       changed((zip) => zip.write('\0', directory + 46)),
       /a NUL in it/,
     )
+    for (const behind of [1, 300_000])
+      await expectRefused(
+        changed((zip) => zip.writeUInt32LE(zip.length + behind, zip.length - 6)),
+        /cut off|central directory/,
+      )
     await expectRefused(good.subarray(0, good.length - 30), /./)
   })
 })

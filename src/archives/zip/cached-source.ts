@@ -28,8 +28,8 @@ export class CachedSource implements RandomSource {
     while (done < target.length) {
       const block = await this.#block(position + done)
       const offset = position + done - block.start
+      if (offset >= block.bytes.length) break // behind the end
       const count = block.bytes.copy(target, done, offset)
-      if (count === 0) break
       done += count
     }
     return done
