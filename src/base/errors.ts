@@ -19,6 +19,11 @@ export const ERROR_CODES = {
   STORAGE_FULL: { exit: 1, http: 507, retry: false },
   SOURCE_FAILED: { exit: 1, http: 502, retry: false }, // nothing of the source can be read
   TARGET_FAILED: { exit: 1, http: 502, retry: false }, // the place a restore writes to refuses
+  ARCHIVE_CORRUPT: { exit: 65, http: 422, retry: false }, // a tar or zip, or what lies beside it
+  // An archive file and what lies beside it (sidecar): its length, its bytes, or what is in it is something else.
+  SIZE_DIFFERS: { exit: 66, http: 422, retry: false },
+  CHECKSUM_DIFFERS: { exit: 67, http: 422, retry: false },
+  CONTENT_DIFFERS: { exit: 68, http: 422, retry: false },
   CANCELLED: { exit: 130, http: 499, retry: false },
   INTERNAL: { exit: 1, http: 500, retry: false }, // a bug: printed with stack and "please report"
 } as const satisfies Record<string, { exit: number; http: number; retry: boolean }>
