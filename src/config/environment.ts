@@ -2,8 +2,8 @@
  * config: what the user has set outside the command line (environment, XDG folders, later a configuration file) as
  * validated values. The only place with user-facing defaults.
  */
-import { homedir } from 'node:os'
 import path from 'node:path'
+import { homeFolder } from '../platform/home-folder.ts'
 
 /** Environment variables by name, as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -27,7 +27,7 @@ export interface Folders {
 
 /** Folders by the XDG Base Directory Specification 0.8: a variable that is not an absolute path counts as unset. */
 export function folders(env: Environment): Folders {
-  const home = env['HOME'] || accountHome()
+  const home = env['HOME'] || homeFolder() || '/'
   const xdg = (name: string, fallback: string): string => {
     const value = env[name]
     return path.join(value && path.isAbsolute(value) ? value : path.join(home, fallback), 'cairn')
@@ -36,14 +36,5 @@ export function folders(env: Environment): Folders {
     keys: variable(env, 'KEYS_DIR') ?? path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
     cache: env['CAIRN_CACHE_DIR'] || xdg('XDG_CACHE_HOME', '.cache'),
     defaultRepository: path.join(xdg('XDG_DATA_HOME', '.local/share'), 'repository'),
-  }
-}
-
-/** The home folder that the system knows; `/` for a number without an account, as in containers and some cron jobs. */
-function accountHome(): string {
-  try {
-    return homedir()
-  } catch {
-    return '/'
   }
 }

@@ -114,11 +114,6 @@ const BORG_OPTIONS: readonly BorgOption[] = [
     refused: "what lies beside such a file is left out by 'cairn create' only; name the folders with --exclude",
   })),
 
-  {
-    flags: '--append-only',
-    commands: ['init'],
-    refused: 'who may write to a folder may also delete in it; make the repository without it',
-  },
   { flags: '-c, --cache', commands: ['config'], refused: NO_CACHE },
 ]
 
