@@ -28,6 +28,7 @@ export interface Operations {
   >
   readonly key: () => Promise<typeof import('../operations/key.ts')>
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
+  readonly snapshotAges: () => Promise<Pick<typeof import('../operations/snapshot-ages.ts'), 'examineSnapshotAges'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
   readonly undelete: () => Promise<Pick<typeof import('../operations/undelete.ts'), 'undeleteSnapshot'>>
@@ -63,6 +64,7 @@ export const systemOperations: Operations = {
   config: () => import('../operations/config.ts'),
   key: () => import('../operations/key.ts'),
   doctor: () => import('../operations/doctor.ts'),
+  snapshotAges: () => import('../operations/snapshot-ages.ts'),
   diff: () => import('../operations/diff.ts'),
   delete: () => import('../operations/delete.ts'),
   undelete: () => import('../operations/undelete.ts'),

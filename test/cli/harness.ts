@@ -83,6 +83,7 @@ const UNEXPECTED: Operations = {
   createFromPipe: unexpected('createFromPipe'),
   createDryRun: unexpected('createDryRun'),
   doctor: unexpected('doctor'),
+  snapshotAges: unexpected('snapshotAges'),
   patterns: () => import('../../src/operations/patterns.ts'),
   list: unexpected('list'),
   extract: unexpected('extract'),

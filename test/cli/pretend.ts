@@ -17,6 +17,7 @@ const snapshots = [aSnapshot(), aSnapshot({ name: 'tuesday', id: 'fe'.repeat(16)
 
 const operations: Operations = {
   doctor: () => import('../../src/operations/doctor.ts'),
+  snapshotAges: () => import('../../src/operations/snapshot-ages.ts'),
   mount: () => import('../../src/operations/mount.ts'),
   createDryRun: () => import('../../src/operations/create-dry-run.ts'),
   patterns: () => import('../../src/operations/patterns.ts'),
