@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   INVALID_ARGUMENT: { exit: 2, http: 400, retry: false }, // flag, location, request body
   NOT_FOUND: { exit: 1, http: 404, retry: false }, // snapshot, path, chunk, storage key
   REPOSITORY_NOT_FOUND: { exit: 10, http: 404, retry: false },
+  REPOSITORY_REPLACED: { exit: 12, http: 409, retry: false }, // one without encryption in the place of an encrypted one
   REPOSITORY_EXISTS: { exit: 1, http: 409, retry: false },
   SNAPSHOT_EXISTS: { exit: 1, http: 409, retry: false }, // the name is taken by another snapshot or an open run
   SESSION_FENCED: { exit: 1, http: 409, retry: true }, // another run aborted this one; start again

@@ -91,6 +91,7 @@ async function run(
   const result = await initRepository({
     location,
     keyFolder: context.folders.keys,
+    knownFolder: context.folders.known,
     encryption,
     passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
     chunkerParams: options.chunkerParams,

@@ -20,6 +20,7 @@ export async function makeDefaultRepository({ world, output, folders }: CommandC
     result = await initRepository({
       location,
       keyFolder: folders.keys,
+      knownFolder: folders.known,
       encryption: 'keyfile',
       passphrase: undefined,
       signal: world.signal,

@@ -19,6 +19,8 @@ export function variable(env: Environment, name: string): string | undefined {
 export interface Folders {
   /** Where key files of `keyfile` repositories are kept. */
   readonly keys: string
+  /** Where it is remembered which repositories are encrypted. */
+  readonly known: string
   /** Where what was read of repositories on other machines is kept. */
   readonly cache: string
   /** The repository of `cairn backup` when none is named anywhere. */
@@ -34,6 +36,7 @@ export function folders(env: Environment): Folders {
   }
   return {
     keys: variable(env, 'KEYS_DIR') ?? path.join(xdg('XDG_CONFIG_HOME', '.config'), 'keys'),
+    known: path.join(xdg('XDG_CONFIG_HOME', '.config'), 'known'),
     cache: env['CAIRN_CACHE_DIR'] || xdg('XDG_CACHE_HOME', '.cache'),
     defaultRepository: path.join(xdg('XDG_DATA_HOME', '.local/share'), 'repository'),
   }

@@ -14,6 +14,7 @@ export const BORG_ERRORS: Readonly<Record<ErrorCode, BorgError>> = {
   INVALID_ARGUMENT: { exit: 2, msgid: 'CommandError' },
   NOT_FOUND: { exit: 31, msgid: 'Archive.DoesNotExist' },
   REPOSITORY_NOT_FOUND: { exit: 13, msgid: 'Repository.DoesNotExist' },
+  REPOSITORY_REPLACED: { exit: 60, msgid: 'Cache.EncryptionMethodMismatch' },
   REPOSITORY_EXISTS: { exit: 10, msgid: 'Repository.AlreadyExists' },
   SNAPSHOT_EXISTS: { exit: 30, msgid: 'Archive.AlreadyExists' },
   SESSION_FENCED: ANY,
