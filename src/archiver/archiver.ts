@@ -9,7 +9,8 @@ import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { isCairnError } from '../base/errors.ts'
 import type { ChunkerParams } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
+import { workerScript } from '../platform/installation.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
@@ -96,7 +97,7 @@ const RACY_NS = 2_000_000_000n
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
   await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
-    url: workerUrl(import.meta.url),
+    script: workerScript('archiver/worker'),
     count: options.workers,
     init: {
       keys: options.keys,
