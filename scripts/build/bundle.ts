@@ -19,6 +19,7 @@ interface Bundled {
 /** Not minified: stack traces stay readable, and starting takes no longer. */
 const OPTIONS = {
   absWorkingDir: ROOT,
+  preserveSymlinks: true, // node_modules may be a link, whose target must not be told
   bundle: true,
   platform: 'node',
   target: 'node26',
