@@ -50,6 +50,7 @@ const BUILTIN_HOMES: Record<string, string[]> = {
   child_process: ['platform'],
   zlib: ['codec', 'storage'], // storage: checksums of messages
   worker_threads: ['platform'],
+  sea: ['platform'],
   crypto: ['codec', 'storage', 'server'], // storage: request signatures; server: session tokens
   sqlite: ['db'],
   http: ['server', 'storage', 'sources', 'cli', 'mount'], // sources: the Docker socket; cli: the daemon; mount: WebDAV

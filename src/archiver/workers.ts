@@ -1,7 +1,8 @@
 import type { AbortOptions } from '../base/abort.ts'
 import { type ChunkerParams, MAX_CHUNK_BYTES } from '../chunker/params.ts'
 import type { Compression } from '../codec/compression.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
+import { workerScript } from '../platform/installation.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
 import type { ChunkTable } from '../repository/chunk-table.ts'
 import type { SealedPack } from '../repository/chunk-writer.ts'
 import type { RepositoryKeys } from '../repository/keys.ts'
@@ -23,7 +24,7 @@ export interface ChunkStore extends AbortOptions {
 /** The threads that read, cut, compress and seal; none is started before its first task. */
 export function newPool({ keys, chunker, compression, workers, storePack }: ChunkStore): ArchivePool {
   return new WorkerPool({
-    url: workerUrl(import.meta.url),
+    script: workerScript('archiver/worker'),
     count: workers,
     init: { keys, chunker, compression } satisfies WorkerInit,
     async onRequest({ id, memory, length, table }) {

@@ -86,7 +86,7 @@ async function run(
       'INVALID_ARGUMENT',
       'Cannot mount in the background: an argument is not UTF-8; add --foreground, and & to the line',
     )
-  context.exitCode = (await world.background.run(argv)) ?? 0
+  context.foreignExitCode = await world.background.run(argv)
 }
 
 async function mount(

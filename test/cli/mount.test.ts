@@ -178,6 +178,8 @@ describe('cairn mount', () => {
     const { exitCode } = await run(argv, { background: background({}) })
     assert.deepEqual([exitCode, ran, detached], [7, [argv], 0])
     assert.equal((await run(argv, { background: background({ run: async () => undefined }) })).exitCode, 0)
+    const borg = await run(argv, { calledAs: 'borg', background: background({ run: async () => 13 }) })
+    assert.equal(borg.exitCode, 13) // which it was told already as Borg's
     const inside = await run(argv, { background: background({ isInside: true }) })
     assert.deepEqual([inside.exitCode, inside.options.mountPoint, detached], [0, '/mnt', 1])
     assert.ok(!inside.stderr.includes('unmounted'))
