@@ -1,5 +1,5 @@
 /** Cairn and its peers: the commands by which each is measured, with default settings and a passphrase. */
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -31,7 +31,8 @@ export const PROJECT_FOLDER = path.resolve(import.meta.dirname, '..')
 
 /** Every tool, installed or not, in the order in which the runs alternate. */
 export function allTools(): Tool[] {
-  return [cairn('repokey'), cairn('none'), restic(), borg(), tarZstd()]
+  const program = buildProgram()
+  return [cairn(program, 'repokey'), cairn(program, 'none'), restic(), borg(), tarZstd()]
 }
 
 /** The user's environment without the settings that would change how a tool works, and with a home of its own. */
@@ -51,9 +52,15 @@ export function commandEnvironment(tool: Tool, home: string): NodeJS.ProcessEnv 
   return { ...env, HOME: home, ...tool.env(home) }
 }
 
-/** Cairn from this checkout, by its launcher, so that its start-up counts. */
-function cairn(encryption: 'repokey' | 'none'): Tool {
-  const launcher = path.join(PROJECT_FOLDER, 'cairn')
+/** Makes the executable of this checkout: what users have, as they have those of restic and Borg. */
+function buildProgram(): string {
+  const folder = path.join(PROJECT_FOLDER, 'node_modules/.cache/bench')
+  const build = path.join(PROJECT_FOLDER, 'scripts/build.ts')
+  execFileSync(process.execPath, [build, '--out', folder, 'executable'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  return path.join(folder, `cairn-${process.platform}-${process.arch}`)
+}
+
+function cairn(program: string, encryption: 'repokey' | 'none'): Tool {
   const { version } = JSON.parse(readFileSync(path.join(PROJECT_FOLDER, 'package.json'), 'utf8')) as { version: string }
   return {
     name: encryption === 'none' ? 'cairn-plain' : 'cairn',
@@ -61,11 +68,11 @@ function cairn(encryption: 'repokey' | 'none'): Tool {
     version,
     warningExitCode: 3,
     env: () => (encryption === 'none' ? {} : { CAIRN_PASSPHRASE: PASSPHRASE }),
-    init: (repository) => [launcher, 'init', '-r', repository, '--encryption', encryption],
-    backup: (repository, _snapshot, paths) => [launcher, 'create', '-r', repository, ...paths],
-    restore: (repository, _snapshot, target) => [launcher, 'restore', 'latest', '-r', repository, '--target', target],
-    list: (repository) => [launcher, 'list', '-r', repository],
-    help: [launcher, '--help'],
+    init: (repository) => [program, 'init', '-r', repository, '--encryption', encryption],
+    backup: (repository, _snapshot, paths) => [program, 'create', '-r', repository, ...paths],
+    restore: (repository, _snapshot, target) => [program, 'restore', 'latest', '-r', repository, '--target', target],
+    list: (repository) => [program, 'list', '-r', repository],
+    help: [program, '--help'],
   }
 }
 

@@ -1,33 +1,36 @@
 /** The command line program: wires the process to `cli`. Everything else is there. */
-import path from 'node:path'
 import { systemClock } from './base/clock.ts'
 import { runProgram } from './cli/program.ts'
 import { systemOperations } from './cli/world.ts'
+import { calledAs } from './platform/installation.ts'
 import { abortOnSignals } from './platform/signals.ts'
 
-const watch = abortOnSignals()
-// From the launcher; a program that is one file is told by the system.
-const calledAs = process.env['CAIRN_CALLED_AS'] ?? path.basename(process.argv0)
-delete process.env['CAIRN_CALLED_AS'] // not for programs that this one starts
-process.exitCode = await runProgram(await commandLine(), {
-  env: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  connection: () => ({ input: process.stdin, output: process.stdout }),
-  signal: watch.signal,
-  clock: systemClock,
-  calledAs,
-  operations: systemOperations,
-  makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
-  background: {
-    run: async (argv) => (await import('./platform/background.ts')).runInBackground(argv, passphraseFds()),
-    isInside: process.env['CAIRN_IN_BACKGROUND'] !== undefined,
-    detach: async () => (await import('./platform/background.ts')).detach(),
-  },
-  // Node waits at its end for system calls that do not return.
-  killAfter: (ms) => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref(),
-})
-watch.dispose()
+process.exitCode = 1 // until it is known otherwise: a process may also end because nothing goes on any more
+void main() // not awaited, for the executable is made of code that cannot do that here
+
+async function main(): Promise<void> {
+  const watch = abortOnSignals()
+  const name = calledAs()
+  process.exitCode = await runProgram(await commandLine(), {
+    env: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    connection: () => ({ input: process.stdin, output: process.stdout }),
+    signal: watch.signal,
+    clock: systemClock,
+    calledAs: name,
+    operations: systemOperations,
+    makeFolder: async (folder) => (await import('./platform/private-folder.ts')).makePrivateFolder(folder),
+    background: {
+      run: async (argv) => (await import('./platform/background.ts')).runInBackground(argv, name, passphraseFds()),
+      isInside: process.env['CAIRN_IN_BACKGROUND'] !== undefined,
+      detach: async () => (await import('./platform/background.ts')).detach(),
+    },
+    // Node waits at its end for system calls that do not return.
+    killAfter: (ms) => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref(),
+  })
+  watch.dispose()
+}
 
 /** Descriptors that a passphrase is to be read from. */
 function passphraseFds(): number[] {

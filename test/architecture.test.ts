@@ -16,9 +16,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   repository: ['base', 'platform', 'codec', 'chunker', 'storage'],
   snapshot: ['base', 'repository'],
   retention: ['base', 'snapshot'],
-  sources: ['base', 'platform'],
+  archives: ['base', 'platform', 'codec'],
+  sources: ['base', 'platform', 'archives'],
   archiver: ['base', 'platform', 'codec', 'chunker', 'repository', 'snapshot', 'sources'],
-  restorer: ['base', 'platform', 'codec', 'repository', 'snapshot', 'sources'],
+  restorer: ['base', 'platform', 'codec', 'archives', 'repository', 'snapshot', 'sources'],
   maintenance: ['base', 'platform', 'repository', 'snapshot'],
   mount: ['base', 'platform', 'codec', 'repository', 'snapshot'],
   operations: [
@@ -30,6 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
     'repository',
     'snapshot',
     'retention',
+    'archives',
     'sources',
     'archiver',
     'restorer',
@@ -48,6 +50,7 @@ const BUILTIN_HOMES: Record<string, string[]> = {
   child_process: ['platform'],
   zlib: ['codec', 'storage'], // storage: checksums of messages
   worker_threads: ['platform'],
+  sea: ['platform'],
   crypto: ['codec', 'storage', 'server'], // storage: request signatures; server: session tokens
   sqlite: ['db'],
   http: ['server', 'storage', 'sources', 'cli', 'mount'], // sources: the Docker socket; cli: the daemon; mount: WebDAV

@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { isCairnError } from '../src/base/errors.ts'
 import { compactRepository } from '../src/operations/compact.ts'
+import { setConfig } from '../src/operations/config.ts'
 import { createSnapshot } from '../src/operations/create.ts'
 import { deleteSnapshots } from '../src/operations/delete.ts'
 import { listSnapshots } from '../src/operations/list.ts'
@@ -127,6 +128,27 @@ describe('over SSH', { skip: SKIP_WITHOUT_SSHD }, () => {
     await assert.rejects(createSnapshot(limited, { name: 'three', paths: [source], workers: 1 }), {
       code: 'STORAGE_FULL',
     })
+    await expectSound(repository.local)
+  })
+
+  it('a repository that is append-only stays so for its clients', async () => {
+    const repository = await remoteRepository()
+    const source = newSource()
+    await repository.save('one', source)
+    await setConfig(repository.local.access, 'append_only', '1')
+    await repository.save('two', source)
+    await deleteSnapshots(repository.access, { selection: { wanted: ['one'] } })
+    const denied = { code: 'STORAGE_DENIED', message: /append-only/ }
+    await assert.rejects(setConfig(repository.access, 'append_only', '0'), denied)
+    for (const access of [repository.access, repository.local.access])
+      await assert.rejects(compactRepository(access, { threshold: 0 }), denied)
+    assert.deepEqual(repository.local.objects('condemned/'), [])
+    await expectSound(repository.local)
+
+    // Whoever can write to the folder itself may turn it off.
+    await setConfig(repository.local.access, 'append_only', '0')
+    await compactRepository(repository.access, { threshold: 0 })
+    await repository.local.expectRestored(source, 'two')
     await expectSound(repository.local)
   })
 

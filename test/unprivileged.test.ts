@@ -1,5 +1,6 @@
 /** Backups by a user without rights, with the whole program. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, it } from 'node:test'
@@ -99,6 +100,27 @@ describe('a user without rights', { skip }, () => {
     }
   })
 })
+
+describe(
+  'a user without an account, and no HOME',
+  { skip: needs(process.getuid?.() === 0, 'only root may become any user') },
+  () => {
+    it('is told that ~ means nothing', () => {
+      for (const location of ['~/repo', '~']) {
+        const argv = ['src/main.ts', 'list', location]
+        const { status, stderr } = spawnSync(process.execPath, argv, {
+          cwd: path.dirname(import.meta.dirname),
+          uid: 65_432,
+          gid: 65_432,
+          env: {},
+          encoding: 'utf8',
+        })
+        assert.match(stderr, /^cairn: error: [^\n]*want the full path in place of ~\n$/)
+        assert.equal(status, 2)
+      }
+    })
+  },
+)
 
 /** The launcher's cache of compiled code belongs to who made the checkout. */
 const COMPILED_BY_NOBODY = { NODE_COMPILE_CACHE: '' }

@@ -5,14 +5,9 @@
  *
  * Bounds: `MAX_WAITING` entries between walk and trees, two tasks a worker (dispatcher.ts), three packs a worker.
  */
-import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { throwIfAborted } from '../base/abort.ts'
 import { isCairnError } from '../base/errors.ts'
-import type { ChunkerParams } from '../chunker/params.ts'
-import type { Compression } from '../codec/compression.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
-import type { ChunkTable } from '../repository/chunk-table.ts'
-import { ChunkWriter, type SealedPack, type WriterStats } from '../repository/chunk-writer.ts'
-import type { RepositoryKeys } from '../repository/keys.ts'
+import { ChunkWriter, type WriterStats } from '../repository/chunk-writer.ts'
 import type { LoadChunk, SaveChunk } from '../snapshot/content.ts'
 import { NO_SAMPLE } from '../snapshot/samples.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
@@ -22,17 +17,19 @@ import { Dispatcher, type ReadFile } from './dispatcher.ts'
 import { HardLinks } from './hard-links.ts'
 import { type KeptAttributes, NodeBuilder } from './node-builder.ts'
 import type { ParentNode } from './parent-cursor.ts'
-import { type ArchiveJob, type ArchiveResult, CHANGED, type PackToStore, type WorkerInit } from './protocol.ts'
+import { CHANGED } from './protocol.ts'
 import { waitUntilStable } from './stability.ts'
+import type { ArchivePool, TaskQueue } from './task-queue.ts'
 import { type Assembled, type PendingNode, TreeAssembly } from './tree-assembly.ts'
+import { type ChunkStore, newPool, newQueue } from './workers.ts'
 
 export type { Detect, KeptAttributes }
 
 /**
  * Borg's letters: A added, M modified, U unchanged, C changed while read, E error, d directory, h another name of a file that came
- * before, s symlink, f fifo, c b devices.
+ * before, s symlink, f fifo, c b devices, i standard input or a command's output.
  */
-export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 'h' | 's' | 'f' | 'c' | 'b'
+export type EntryStatus = 'A' | 'M' | 'U' | 'C' | 'E' | 'd' | 'h' | 's' | 'f' | 'c' | 'b' | 'i'
 
 /** Told of everything as it happens; called for every entry, so it must be quick. */
 export interface ArchiveObserver {
@@ -45,18 +42,12 @@ export interface ArchiveObserver {
   warning(message: string): void
 }
 
-export interface ArchiveOptions extends AbortOptions {
+export interface ArchiveOptions extends ChunkStore {
   /** Entries in the order of `Source.walk`. */
   readonly entries: AsyncIterable<SourceEntry[]>
   /** Of `Source`. */
   readonly root?: SourceEntry | undefined
-  readonly keys: RepositoryKeys
-  readonly chunker: ChunkerParams
-  readonly compression: Compression
-  readonly table: ChunkTable
   readonly loadChunk: LoadChunk
-  /** Stores a pack durably and gives its memory back. */
-  readonly storePack: (pack: SealedPack) => Promise<ArrayBuffer>
   readonly parent: ParentTree | undefined
   readonly detect: Detect
   readonly attributes: KeptAttributes
@@ -64,7 +55,6 @@ export interface ArchiveOptions extends AbortOptions {
   readonly stableForMs: number
   /** When the walk starts, by the clock of the source's file system. */
   readonly startedAtMs: number
-  readonly workers: number
   /** Asked now and then whether it is time for a checkpoint; if so, `checkpoint` gets what there is, all of it stored. */
   readonly isCheckpointDue?: (() => boolean) | undefined
   readonly checkpoint?: ((archived: Archived) => Promise<void>) | undefined
@@ -95,20 +85,7 @@ const RACY_NS = 2_000_000_000n
  *   nothing refers to them
  */
 export async function archive(options: ArchiveOptions): Promise<Archived> {
-  await using pool = new WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>({
-    url: workerUrl(import.meta.url),
-    count: options.workers,
-    init: {
-      keys: options.keys,
-      chunker: options.chunker,
-      compression: options.compression,
-    } satisfies WorkerInit,
-    async onRequest({ id, memory, length, table: packTable }) {
-      const pack = { id: id as SealedPack['id'], bytes: Buffer.from(memory, 0, length), table: Buffer.from(packTable) }
-      const reply = await options.storePack(pack)
-      return { reply, transfer: [reply] }
-    },
-  })
+  await using pool = newPool(options)
   if (!options.parent) pool.start()
   return await new Archiver(options, pool).run()
 }
@@ -127,6 +104,7 @@ interface Adding {
 class Archiver {
   readonly #options: ArchiveOptions
   readonly #trees: ChunkWriter
+  readonly #queue: TaskQueue
   readonly #dispatcher: Dispatcher
   readonly #assembly: TreeAssembly
   readonly #comparison: Comparison
@@ -136,14 +114,14 @@ class Archiver {
   /** Aborted when the run ends in any way, for nobody waits for a file any more. */
   readonly #ended = new AbortController()
 
-  constructor(options: ArchiveOptions, pool: WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>) {
+  constructor(options: ArchiveOptions, pool: ArchivePool) {
     this.#options = options
-    const { keys, chunker, compression, table, storePack, parent, observer } = options
+    const { keys, compression, table, storePack, parent, observer } = options
     this.#trees = new ChunkWriter({ kind: 'treePack', keys, table, compression, maxChunkBytes: 1 << 20, storePack })
-    const minChunkBytes = chunker.algorithm === 'fixed' ? chunker.blockBytes : chunker.minBytes
-    this.#dispatcher = new Dispatcher(pool, table, minChunkBytes)
+    this.#queue = newQueue(pool, options)
+    this.#dispatcher = new Dispatcher(this.#queue)
     const saveTree: SaveChunk = (data) => {
-      this.#dispatcher.makeRoom()
+      this.#queue.makeRoom()
       return this.#trees.save(data)
     }
     this.#assembly = new TreeAssembly(saveTree, (tree) => table.has(tree))
@@ -177,9 +155,9 @@ class Archiver {
       await new Promise((resolve) => setImmediate(resolve)) // lets the workers' messages in
       throwIfAborted(signal)
       await this.#checkpointIfDue()
-      while (this.#dispatcher.full || this.#assembly.waiting > MAX_WAITING) {
+      while (this.#queue.full || this.#assembly.waiting > MAX_WAITING) {
         this.#dispatcher.sendBatch()
-        await this.#dispatcher.turn()
+        await this.#queue.turn()
         throwIfAborted(signal)
         this.#assembly.advance()
         await this.#checkpointIfDue()
@@ -199,7 +177,7 @@ class Archiver {
       ...assembled,
       root,
       chunksTakenOver: this.#comparison.chunks,
-      data: this.#dispatcher.stats,
+      data: this.#queue.stats,
       trees: { ...this.#trees.stats },
     }
   }
@@ -329,7 +307,7 @@ class Archiver {
     }
     const touchedMs = Number((entry.mtimeNs > entry.ctimeNs ? entry.mtimeNs : entry.ctimeNs) / 1_000_000n)
     if (stableForMs === 0 || touchedMs < startedAtMs - stableForMs) this.#read(adding, entry)
-    else this.#dispatcher.defer(this.#readWhenStable(adding))
+    else this.#queue.hold(this.#readWhenStable(adding))
   }
 
   /** @param file the entry, or what became of it meanwhile */
@@ -396,7 +374,7 @@ class Archiver {
   async #checkpointIfDue(): Promise<void> {
     const { isCheckpointDue, checkpoint } = this.#options
     if (!checkpoint || !isCheckpointDue?.()) return
-    await this.#dispatcher.flush()
+    await this.#queue.flush()
     this.#assembly.advance()
     const assembled = this.#assembly.peek()
     await this.#trees.flush()
@@ -408,4 +386,4 @@ function ignore(): void {}
 
 const UNCHANGED = { sample: undefined, sameAttributes: true } as const
 
-const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const
+export const STATUS_OF_TYPE = { symlink: 's', fifo: 'f', chardev: 'c', blockdev: 'b', dir: 'd' } as const

@@ -7,24 +7,20 @@ import type { Hole } from '../base/hole.ts'
 import { NO_SAMPLE } from '../snapshot/samples.ts'
 import type { SourceXattr } from '../sources/source.ts'
 import { RangeStarts } from './range-starts.ts'
-import { asChunkId } from '../base/ids.ts'
-import { MAX_CHUNK_BYTES } from '../chunker/params.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
-import type { WorkerPool } from '../platform/worker-pool.ts'
-import type { ChunkTable } from '../repository/chunk-table.ts'
-import type { WriterStats } from '../repository/chunk-writer.ts'
 import {
-  type ArchiveJob,
   type ArchiveResult,
+  BATCH_BYTES,
+  BATCH_FILES,
   CHANGED,
   FILE_BITS,
   type FileBatch,
   type FileDetails,
   type FileRange,
-  type PackToStore,
   RANGE_BYTES,
-  REF_BYTES,
 } from './protocol.ts'
+import { decodeRefs, refBytes } from './refs.ts'
+import type { Task, TaskQueue } from './task-queue.ts'
 
 /** A file handed to the dispatcher. */
 export interface FileToRead {
@@ -64,18 +60,6 @@ export type Sampled = { readonly sample: bigint } | { readonly failure: Failure 
 
 type Waiting = { readonly file: FileToRead; readonly done: (read: ReadFile) => void }
 
-interface Task {
-  readonly kind: 'read' | 'sample'
-  readonly batch: FileBatch
-  readonly finished: (result: ArchiveResult) => void
-  readonly started?: () => void
-}
-
-export type ArchivePool = WorkerPool<ArchiveJob, ArchiveResult, PackToStore, ArrayBuffer>
-
-/** A batch is sent when its files have this many bytes or it has this many files: long enough that sending costs nothing. */
-const BATCH_BYTES = 4 << 20
-const BATCH_FILES = 256
 /** Files whose samples are taken in one task: up to 12 MiB are read of them. */
 const BATCH_SAMPLES = 64
 /** A large file that is written to while it is read is read so often at most: it takes long, and may go on for ever. */
@@ -86,54 +70,13 @@ const MAX_READS = 2
  * The ranges of a file begun go before new batches, since trees wait for it.
  */
 export class Dispatcher {
-  readonly #pool: ArchivePool
-  readonly #table: ChunkTable
-  /** Chunks one task can add at most; the chunk table always has room for those of every task out there. */
-  readonly #chunksATask: number
-  readonly #idle: number[]
-  readonly #stats = new Map<number, WriterStats>()
+  readonly #queue: TaskQueue
   #batch: Waiting[] = []
   #batchBytes = 0
   #samples: { readonly file: FileToRead; readonly done: (sampled: Sampled) => void }[] = []
-  readonly #tasks: Task[] = []
-  readonly #ranges: Task[] = []
-  #running = 0
-  /** Files that are not to be read yet. */
-  #deferred = 0
-  /** No task is started until what is stored is flushed. */
-  #isPaused = false
-  #wake: (() => void) | undefined
-  #failure: { error: unknown } | undefined
 
-  /** @param minChunkBytes only the last chunk of a file is smaller */
-  constructor(pool: ArchivePool, table: ChunkTable, minChunkBytes: number) {
-    this.#pool = pool
-    this.#table = table
-    this.#chunksATask = Math.ceil((BATCH_BYTES + RANGE_BYTES + MAX_CHUNK_BYTES) / minChunkBytes) + BATCH_FILES
-    // Taken from the end, so that little work stays with few workers, and makes few packs.
-    this.#idle = Array.from({ length: pool.size }, (_, i) => pool.size - 1 - i)
-  }
-
-  /** Counters of all workers together. */
-  get stats(): WriterStats {
-    const sum = { chunks: 0, newChunks: 0, newBytes: 0, storedBytes: 0 }
-    for (const stats of this.#stats.values()) {
-      sum.chunks += stats.chunks
-      sum.newChunks += stats.newChunks
-      sum.newBytes += stats.newBytes
-      sum.storedBytes += stats.storedBytes
-    }
-    return sum
-  }
-
-  /** Whether more files should wait until `turn` comes back. */
-  get full(): boolean {
-    return this.#failure !== undefined || this.#tasks.length + this.#ranges.length >= this.#pool.size * 2
-  }
-
-  /** Makes room in the chunk table for what all tasks out there may add; to be called before adding a chunk besides them. */
-  makeRoom(): void {
-    this.#table.reserve(this.#pool.size * this.#chunksATask + 1)
+  constructor(queue: TaskQueue) {
+    this.#queue = queue
   }
 
   /**
@@ -157,27 +100,13 @@ export class Dispatcher {
     if (this.#samples.length >= BATCH_SAMPLES) this.#sendSamples()
   }
 
-  /** Counts a file as not read yet until `ready` settles; whoever waits for files waits for it too. */
-  defer(ready: Promise<void>): void {
-    this.#deferred++
-    const settled = (): void => {
-      this.#deferred--
-      this.#wake?.()
-    }
-    ready.then(settled, (error: unknown) => {
-      this.#failure ??= { error }
-      settled()
-    })
-  }
-
   #sendSamples(): void {
     const waiting = this.#samples
     if (waiting.length === 0) return
     this.#samples = []
     const files = waiting.map(({ file }) => file)
-    this.#tasks.push({
-      kind: 'sample',
-      batch: toBatch(files, undefined),
+    this.#queue.push({
+      work: { kind: 'sample', batch: toBatch(files, undefined) },
       finished({ samples, failures }) {
         const failed = new Map(failures.map((failure) => [failure.index, failure]))
         for (const [i, { done }] of waiting.entries()) {
@@ -186,7 +115,6 @@ export class Dispatcher {
         }
       },
     })
-    this.#start()
   }
 
   /** Sends what has gathered. */
@@ -196,55 +124,27 @@ export class Dispatcher {
     if (waiting.length === 0) return
     this.#batch = []
     this.#batchBytes = 0
-    this.#tasks.push({
-      kind: 'read',
-      batch: toBatch(
-        waiting.map(({ file }) => file),
-        undefined,
-      ),
+    const files = waiting.map(({ file }) => file)
+    this.#queue.push({
+      work: { kind: 'read', batch: toBatch(files, undefined) },
       finished: (result) => deliver(waiting, result),
     })
-    this.#start()
-  }
-
-  /** Resolves when something has finished since. @throws what a worker or the store threw */
-  async turn(): Promise<void> {
-    if ((this.#running > 0 || this.#deferred > 0) && !this.#failure)
-      await new Promise<void>((resolve) => (this.#wake = resolve))
-    if (this.#failure) throw this.#failure.error
   }
 
   /**
    * Reads everything that is waiting, then makes every worker store what it holds.
    *
-   * @param between called after every turn; may `flush`
+   * @param between called after every turn; may flush the queue
    */
   async finish({ signal, between }: AbortOptions & { readonly between?: () => Promise<void> }): Promise<void> {
     this.sendBatch()
-    while (this.#running > 0 || this.#deferred > 0 || this.#failure) {
-      await this.turn()
+    while (this.#queue.busy) {
+      await this.#queue.turn()
       throwIfAborted(signal) // a single large file is read here from the second range on
       await between?.()
       this.sendBatch() // a sample that differs, or a deferred file, is read after all
     }
-    await this.flush()
-  }
-
-  /** Lets the tasks that run come to their end, and makes every worker store what it holds; then it goes on. */
-  async flush(): Promise<void> {
-    this.#isPaused = true
-    try {
-      while (this.#running > 0) await this.turn()
-      await Promise.all(
-        Array.from(this.#stats.keys(), async (worker) => {
-          const job = { kind: 'flush', table: this.#table.share(), batch: toBatch([], undefined) } as const
-          this.#stats.set(worker, (await this.#pool.run(worker, job)).stats)
-        }),
-      )
-    } finally {
-      this.#isPaused = false
-    }
-    this.#start()
+    await this.#queue.flush()
   }
 
   #readLarge(file: FileToRead, done: (read: ReadFile) => void, onBytes: (bytes: number) => void, reads = 1): void {
@@ -275,9 +175,8 @@ export class Dispatcher {
       }
     }
     const queue = (number: number): void => {
-      this.#ranges.push({
-        kind: 'read',
-        batch: toBatch([file], { number, count, starts, holes: table }),
+      const task: Task = {
+        work: { kind: 'read', batch: toBatch([file], { number, count, starts, holes: table }) },
         started: () => {
           if (number + 1 < count) queue(number + 1)
         },
@@ -286,37 +185,10 @@ export class Dispatcher {
           onBytes(refBytes(result.refs))
           if (--left === 0) finished()
         },
-      })
+      }
+      this.#queue.push(task, true)
     }
     queue(0)
-    this.#start()
-  }
-
-  #start(): void {
-    while (this.#idle.length > 0 && !this.#failure && !this.#isPaused) {
-      const task = this.#ranges.shift() ?? this.#tasks.shift()
-      if (!task) return
-      void this.#run(this.#idle.pop() as number, task)
-    }
-  }
-
-  async #run(worker: number, task: Task): Promise<void> {
-    this.#running++
-    this.makeRoom()
-    try {
-      const job: ArchiveJob = { kind: task.kind, table: this.#table.share(), batch: task.batch }
-      const running = this.#pool.run(worker, job)
-      task.started?.()
-      const result = await running
-      this.#stats.set(worker, result.stats)
-      task.finished(result)
-      this.#idle.push(worker)
-    } catch (error) {
-      this.#failure ??= { error }
-    }
-    this.#running--
-    this.#start()
-    this.#wake?.()
   }
 }
 
@@ -370,7 +242,7 @@ const NO_DETAILS = { holes: [], xattrs: undefined, xattrFailure: undefined, mtim
 function joinRanges(results: readonly ArchiveResult[], holes: readonly Hole[]): ReadFile {
   return {
     ...detailsOf(results[0]?.details),
-    refs: results.flatMap(({ refs }) => decodeRefs(refs, 0, refs.length / REF_BYTES)),
+    refs: results.flatMap(({ refs }) => decodeRefs(refs)),
     holes,
     // A file that changed did so for every range read after; the last one looked last.
     changed: results.reduce((worst, { changed }) => Math.max(worst, changed[0] as number), 0),
@@ -393,20 +265,4 @@ function holesOf({ systemPath, uid, sizeBytes }: FileToRead): Hole[] {
   } finally {
     closeFile(fd)
   }
-}
-
-function refBytes(refs: Uint8Array): number {
-  const view = new DataView(refs.buffer, refs.byteOffset)
-  let bytes = 0
-  for (let offset = 32; offset < refs.length; offset += REF_BYTES) bytes += view.getUint32(offset, true)
-  return bytes
-}
-
-function decodeRefs(refs: Uint8Array, first: number, end: number): ChunkRef[] {
-  const view = new DataView(refs.buffer, refs.byteOffset)
-  const decoded: ChunkRef[] = []
-  for (let offset = first * REF_BYTES; offset < end * REF_BYTES; offset += REF_BYTES) {
-    decoded.push({ id: asChunkId(refs.subarray(offset, offset + 32)), bytes: view.getUint32(offset + 32, true) })
-  }
-  return decoded
 }

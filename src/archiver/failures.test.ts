@@ -228,12 +228,17 @@ describe('a large file that changes while it is read', () => {
 describe('a small file that changes all the time', () => {
   it('has status C and an issue, is marked, and is read again by the next run', async () => {
     const root = newDirectory()
-    writeFileSync(`${root}/file`, RANDOM.subarray(0, 15 << 20)) // takes longer to read than any pause of the writer
+    writeFileSync(`${root}/file`, RANDOM.subarray(0, 15 << 20)) // takes longer to read than most pauses of the writer
     const writer = spawn('sh', ['-c', 'while :; do printf x; done >>"$1"', 'sh', `${root}/file`])
     try {
       await setTimeout(100)
-      const repository = await newRepository()
-      const run = await archiveInto(repository, folderSource(root))
+      let repository = await newRepository()
+      let run = await archiveInto(repository, folderSource(root))
+      // Where others have the processor, the writer may pause for longer.
+      for (let attempts = 1; run.issues.length === 0 && attempts < 20; attempts++) {
+        repository = await newRepository()
+        run = await archiveInto(repository, folderSource(root))
+      }
       assert.deepEqual([run.entries, run.issues], [['C file'], ['CHANGED file']])
       const node = (await nodesOf(repository, run)).get('file')
       assert.equal(node?.changed, true)

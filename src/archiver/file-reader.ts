@@ -1,6 +1,4 @@
 import { errnoOf } from '../base/errors.ts'
-import type { ChunkId } from '../base/ids.ts'
-import type { Chunker } from '../chunker/chunker.ts'
 import { blake3 } from '../codec/hash.ts'
 import { closeFile, describeSystemError, openForReading, readFully } from '../platform/files.ts'
 import { findHoles } from '../platform/sparse.ts'
@@ -19,8 +17,9 @@ import {
   type FileFailure,
   type FileRange,
   RANGE_BYTES,
-  REF_BYTES,
 } from './protocol.ts'
+import type { Cutter } from './cutter.ts'
+import type { RefList } from './refs.ts'
 import { readData } from './read-data.ts'
 import { RangeStarts } from './range-starts.ts'
 
@@ -31,19 +30,20 @@ const MAX_READS = 3
 
 /** Reads files in a worker thread, straight into the memory where they are cut or compressed. */
 export class FileReader {
-  readonly #chunker: Chunker
+  readonly #cutter: Cutter
   readonly #writer: ChunkWriter
   /** Files up to this size are one chunk and need no cutting. */
   readonly #smallBytes: number
-  readonly #refs = new RefList()
+  readonly #refs: RefList
   readonly #stat = new EntryStat()
   #details: FileDetails[] = []
 
-  /** @param chunker with a buffer of at least `RANGE_BYTES` plus its largest chunk */
-  constructor(chunker: Chunker, writer: ChunkWriter) {
-    this.#chunker = chunker
+  constructor(cutter: Cutter) {
+    const { writer, refs, minBytes } = cutter
+    this.#cutter = cutter
     this.#writer = writer
-    this.#smallBytes = Math.min(chunker.minBytes, writer.roomBytes)
+    this.#refs = refs
+    this.#smallBytes = Math.min(minBytes, writer.roomBytes)
   }
 
   /** Saves the content of every file of a batch, or one range of its only file. A file that cannot be read is a failure of its own. */
@@ -217,9 +217,9 @@ export class FileReader {
   }
 
   /**
-   * Reads `RANGE_BYTES` of data from `start` on, and the largest chunk more, cuts from the cut point that `findFirst` then tells,
-   * and saves the chunks. Returns the first cut point at or after the end of the stretch, `undefined` when the file ends before;
-   * `onCut` hears it before the slow work begins.
+   * Reads `RANGE_BYTES` of data from `start` on, and the largest chunk more, and saves the chunks from the cut point on that
+   * `findFirst` then tells. Returns the first cut point at or after the end of the stretch, `undefined` when the file ends
+   * before; `onCut` hears it before the slow work begins.
    */
   async #readStretch(
     fd: number,
@@ -228,23 +228,17 @@ export class FileReader {
     findFirst: () => number | undefined,
     onCut?: (next: number | undefined) => void,
   ): Promise<number | undefined> {
-    const { buffer } = this.#chunker
+    const { buffer } = this.#cutter
     const bytes = readData(fd, buffer, buffer.length, start, holes)
-    const final = bytes < buffer.length
     const first = findFirst()
-    const cuts: number[] = first === undefined ? [] : [first - start]
-    for (let at = cuts[0] ?? bytes; at < RANGE_BYTES && at < bytes; cuts.push(at))
-      at = this.#chunker.cut(at, bytes, final)
-    const last = cuts.at(-1)
-    const next = last === undefined || (final && last >= bytes) ? undefined : start + last
-    onCut?.(next)
-    for (const [i, end] of cuts.entries()) {
-      const begin = cuts[i - 1]
-      if (begin === undefined) continue
-      this.#refs.add(this.#writer.save(buffer.subarray(begin, end)), end - begin)
-      await this.#writer.ready()
+    const shifted = (next: number | undefined): number | undefined => (next === undefined ? undefined : start + next)
+    const stretch = {
+      bytes,
+      end: RANGE_BYTES,
+      final: bytes < buffer.length,
+      first: first === undefined ? undefined : first - start,
     }
-    return next
+    return shifted(await this.#cutter.save(stretch, (next) => onCut?.(shifted(next))))
   }
 }
 
@@ -257,29 +251,4 @@ function toFailure(index: number, error: unknown): FileFailure {
 
 function notAFile(message = 'it is no longer a regular file'): Error {
   return Object.assign(new Error(message), { code: 'ESTALE' })
-}
-
-/** Chunk references in the form in which they go to the main thread. */
-class RefList {
-  #bytes = Buffer.allocUnsafeSlow(256 * REF_BYTES)
-  count = 0
-
-  add(id: ChunkId, bytes: number): void {
-    const offset = this.count * REF_BYTES
-    if (offset + REF_BYTES > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(this.#bytes.length * 2)
-      this.#bytes.copy(grown)
-      this.#bytes = grown
-    }
-    this.#bytes.set(id, offset)
-    this.#bytes.writeUInt32LE(bytes, offset + 32)
-    this.count++
-  }
-
-  /** A copy of what is there, and a fresh start. */
-  take(): Uint8Array {
-    const refs = new Uint8Array(this.#bytes.subarray(0, this.count * REF_BYTES))
-    this.count = 0
-    return refs
-  }
 }

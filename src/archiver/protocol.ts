@@ -13,13 +13,19 @@ export interface WorkerInit {
   readonly compression: Compression
 }
 
-/** `read` the files of a batch, only take `sample`s of them, or `flush`: store everything that is open. */
 export interface ArchiveJob {
-  readonly kind: 'read' | 'sample' | 'flush'
   /** The chunk table's memory: it may have grown since the last job. */
   readonly table: SharedChunkTable
-  readonly batch: FileBatch
+  readonly work: ArchiveWork
 }
+
+/** `read` the files of a batch, only take `sample`s of them, `save` contents, or `flush`: store everything that is open. */
+export type ArchiveWork =
+  | { readonly kind: 'read' | 'sample'; readonly batch: FileBatch }
+  | { readonly kind: 'save'; readonly contents: ContentBatch }
+  | { readonly kind: 'flush' }
+
+export const FLUSH: ArchiveWork = { kind: 'flush' }
 
 /**
  * Files to read, as arrays by column: sending 50,000 records one by one costs more than hashing their content.
@@ -53,6 +59,26 @@ export interface FileRange {
   readonly holes: HoleTable
 }
 
+/** Contents that have arrived in a stream, one after the other in memory that goes to the worker and comes back. */
+export interface ContentBatch {
+  readonly memory: ArrayBuffer
+  /** For each content where it ends. */
+  readonly ends: Float64Array
+  /** Of a batch with a stretch of one long content. */
+  readonly range: ContentRange | undefined
+}
+
+/**
+ * A stretch of a long content: `RANGE_BYTES`, and the largest chunk more, with which the next stretch begins; the final one is
+ * as long as it is.
+ */
+export interface ContentRange {
+  readonly final: boolean
+  /** Memory of `RangeStarts` of one number: where in this stretch the first chunk begins, and in the next one. */
+  readonly start: SharedArrayBuffer
+  readonly next: SharedArrayBuffer
+}
+
 export interface ArchiveResult {
   /** Of all chunks of all files in order: 32 bytes of id, 4 bytes of length, little-endian. */
   readonly refs: Uint8Array
@@ -65,6 +91,18 @@ export interface ArchiveResult {
   readonly failures: readonly FileFailure[]
   /** The worker's counters since its start. */
   readonly stats: WriterStats
+  /** That of `ContentBatch`. */
+  readonly memory?: ArrayBuffer | undefined
+}
+
+/** The result of work without files. */
+export const NOTHING: Omit<ArchiveResult, 'stats'> = {
+  refs: new Uint8Array(0),
+  counts: new Uint32Array(0),
+  changed: new Uint8Array(0),
+  samples: new BigUint64Array(0),
+  details: [],
+  failures: [],
 }
 
 /** Values of `ArchiveResult.changed`: as listed; another one by now, but read in peace; written to while it was read, every time. */
@@ -105,3 +143,6 @@ export const REF_BYTES = 36
  * reads one largest chunk more, so longer ranges mean less that is read twice, and more memory.
  */
 export const RANGE_BYTES = 16 << 20
+/** A batch is sent when its files have this many bytes or it has this many files: long enough that sending costs nothing. */
+export const BATCH_BYTES = 4 << 20
+export const BATCH_FILES = 256

@@ -10,10 +10,12 @@ import { type ChunkRef, readContent } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
-import { walkSource } from '../sources/testing.ts'
+import type { Arrival } from '../sources/arrivals.ts'
+import { arrivalsOf, walkSource } from '../sources/testing.ts'
 import type { Source, SourceEntry, SourceIssue } from '../sources/source.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import { type ArchiveOptions, type Archived, archive } from './archiver.ts'
+import { type ArchiveArrivalsOptions, archiveArrivals } from './arrivals.ts'
 
 /** Chunks so small that small files have many. */
 export const SMALL_CHUNKS = 'fastcdc,4K,16K,64K'
@@ -78,6 +80,43 @@ export async function archiveInto(
     await session.commit({})
     await repository.loadIndex()
     return { ...archived, entries, issues, warnings }
+  } catch (error) {
+    await session.abandon()
+    throw error
+  }
+}
+
+/** Archives what arrives into a repository and commits, so that what was saved can be read. */
+export async function archiveArrivalsInto(
+  repository: Repository,
+  arrivals: Iterable<Arrival>,
+  options: Partial<ArchiveArrivalsOptions> = {},
+): Promise<ArchiveRun> {
+  const session = await WriteSession.open(repository)
+  const entries: string[] = []
+  const issues: string[] = []
+  try {
+    const archived = await archiveArrivals({
+      arrivals: arrivalsOf(arrivals),
+      isPipe: false,
+      keys: repository.keys,
+      chunker: repository.config.chunker,
+      compression: parseCompression('zstd,1'),
+      table: repository.table,
+      storePack: (pack) => session.storePack(pack),
+      attributes: { xattrs: true, acls: true, flags: true },
+      workers: 1,
+      observer: {
+        entry: (status, { path }) => entries.push(`${status} ${path}`),
+        bytes: () => undefined,
+        issue: ({ code, path }) => issues.push(`${code} ${path}`),
+        warning: () => undefined,
+      },
+      ...options,
+    })
+    await session.commit({})
+    await repository.loadIndex()
+    return { ...archived, entries, issues, warnings: [] }
   } catch (error) {
     await session.abandon()
     throw error

@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   INVALID_ARGUMENT: { exit: 2, http: 400, retry: false }, // flag, location, request body
   NOT_FOUND: { exit: 1, http: 404, retry: false }, // snapshot, path, chunk, storage key
   REPOSITORY_NOT_FOUND: { exit: 10, http: 404, retry: false },
+  REPOSITORY_REPLACED: { exit: 12, http: 409, retry: false }, // one without encryption in the place of an encrypted one
   REPOSITORY_EXISTS: { exit: 1, http: 409, retry: false },
   SNAPSHOT_EXISTS: { exit: 1, http: 409, retry: false }, // the name is taken by another snapshot or an open run
   SESSION_FENCED: { exit: 1, http: 409, retry: true }, // another run aborted this one; start again
@@ -19,6 +20,11 @@ export const ERROR_CODES = {
   STORAGE_FULL: { exit: 1, http: 507, retry: false },
   SOURCE_FAILED: { exit: 1, http: 502, retry: false }, // nothing of the source can be read
   TARGET_FAILED: { exit: 1, http: 502, retry: false }, // the place a restore writes to refuses
+  ARCHIVE_CORRUPT: { exit: 65, http: 422, retry: false }, // a tar or zip, or what lies beside it
+  // An archive file and what lies beside it (sidecar): its length, its bytes, or what is in it is something else.
+  SIZE_DIFFERS: { exit: 66, http: 422, retry: false },
+  CHECKSUM_DIFFERS: { exit: 67, http: 422, retry: false },
+  CONTENT_DIFFERS: { exit: 68, http: 422, retry: false },
   CANCELLED: { exit: 130, http: 499, retry: false },
   INTERNAL: { exit: 1, http: 500, retry: false }, // a bug: printed with stack and "please report"
 } as const satisfies Record<string, { exit: number; http: number; retry: boolean }>

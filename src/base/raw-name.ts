@@ -34,6 +34,13 @@ export function toRawName(text: string): Buffer {
   return Buffer.concat(parts)
 }
 
+/** The names that a relative path consists of; `/`, `.` and an empty path have none and mean all of it. */
+export function partsOfPath(path: string): string[] {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
+  // What was decoded as a whole has high bytes escaped also in names that are UTF-8 by themselves.
+  return path.isWellFormed() ? parts : parts.map((part) => fromRawName(toRawName(part)))
+}
+
 /** What `node:fs` wants for a path: the text itself when it is valid, else the raw bytes. */
 export function toSystemPath(text: string): string | Buffer {
   return text.isWellFormed() ? text : toRawName(text)

@@ -39,6 +39,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./extract.ts'),
   },
   {
+    name: 'export',
+    alias: 'export-tar',
+    group: BACKUPS,
+    summary: 'write a snapshot, or paths, as a tar or zip archive',
+    load: () => import('./export.ts'),
+  },
+  {
+    name: 'import',
+    alias: 'import-tar',
+    group: BACKUPS,
+    summary: 'save what is in a tar or zip archive as a new snapshot',
+    load: () => import('./import.ts'),
+  },
+  {
+    name: 'verify',
+    group: BACKUPS,
+    summary: 'verify that an exported archive is what it was',
+    load: () => import('./verify.ts'),
+  },
+  {
     name: 'list',
     group: SNAPSHOTS,
     summary: 'list snapshots, or what is in one of them',

@@ -12,6 +12,8 @@ Settings, for all runs on the repository from then on; sizes like 2G, 0 is off:
   additional_free_space   no backup stores what would leave less than this on
                           the disk, so that there is room to clean up
   storage_quota           no backup makes the repository larger than this
+  append_only             1: nothing is deleted but hidden, and no space
+                          reclaimed; clients of a server cannot change that
 To be read only: version, id.
 
 Examples:

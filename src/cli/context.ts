@@ -127,6 +127,7 @@ export class CommandContext {
     return {
       location,
       keyFolder: this.folders.keys,
+      knownFolder: this.folders.known,
       cacheFolder: this.folders.cache,
       askPassphrase: passphraseAsker(env, { secrets, signal }),
       signal,

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from 'commander'
 import { formatBytes } from '../base/sizes.ts'
 import type { DryRunResult } from '../operations/create-dry-run.ts'
 import type { CreateEvent, CreateResult, EntryStatus } from '../operations/create.ts'
@@ -24,6 +25,18 @@ export interface CreateReportOptions {
   readonly list?: true
   /** Status letters of the entries to print; implies `list`. */
   readonly filter?: string
+}
+
+/** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
+const STATUS_LETTERS = 'AMUCEdbchsfi-x'
+
+/** The value of `--filter`. */
+export function parseFilter(value: string): string {
+  const unknown = Array.from(value).find((letter) => !STATUS_LETTERS.includes(letter))
+  if (value === '' || unknown !== undefined) {
+    throw new InvalidArgumentError(`Status letters are ${STATUS_LETTERS}.`)
+  }
+  return value
 }
 
 export interface CreateReport {

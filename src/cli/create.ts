@@ -1,18 +1,19 @@
-import { InvalidArgumentError, Option } from 'commander'
-import { CairnError, isCairnError } from '../base/errors.ts'
+import { Option } from 'commander'
+import { CairnError } from '../base/errors.ts'
 import { checkSnapshotName, DEFAULT_SNAPSHOT_NAME } from '../config/snapshot-name.ts'
-import type { CreateOptions, CreateResult, Detect } from '../operations/create.ts'
+import type { CreateResult, Detect } from '../operations/create.ts'
 import type { PatternOption } from '../operations/patterns.ts'
-import type { RepositoryAccess } from '../operations/repository-access.ts'
-import type { CommandContext, DefineCommand, Selection } from './context.ts'
-import { createReport, type CreateReportOptions } from './create-report.ts'
+import type { CommandContext, DefineCommand } from './context.ts'
+import { addPipeOptions, describePipe, type PipeCommandOptions, pipeOf } from './create-pipe.ts'
+import { createReport, type CreateReportOptions, parseFilter } from './create-report.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
 import { collectTags, parseCount, parseDuration, parseSize } from './option-values.ts'
 import { printable } from './output/text.ts'
+import { orMakeDefault } from './new-repository.ts'
 import { addPatternOptions } from './pattern-options.ts'
 import { parseTimestamp } from './timestamp.ts'
 
-interface CreateCommandOptions extends CreateReportOptions {
+interface CreateCommandOptions extends CreateReportOptions, PipeCommandOptions {
   readonly compression?: string
   readonly comment?: string
   readonly timestamp?: number
@@ -40,9 +41,6 @@ interface CreateCommandOptions extends CreateReportOptions {
   readonly flags?: false
 }
 
-/** Status letters of interop with Borg; more than this version uses, so that scripts for Borg run. */
-const STATUS_LETTERS = 'AMUCEdbchsfi-x'
-
 const HELP = `
 With no repository named, the local default repository is used, and made on first use.
 NAME may contain {hostname}, {user}, {now}, {now:%Y-%m-%d} and the like; without NAME
@@ -50,7 +48,8 @@ it is ${DEFAULT_SNAPSHOT_NAME}. A path with '::' in it is written after --, or a
 
 Status letters of --list: A added, M modified, U unchanged, C changed while it was read,
 E could not be read, d folder, s symbolic link, h another name of a file that came before,
-f FIFO, c b device, x left out by a rule, - would be saved (--dry-run).
+f FIFO, c b device, i standard input or a command's output, x left out by a rule,
+- would be saved (--dry-run).
 
 An unchanged file is one with the same type, size, mtime, ctime and inode number as in the
 previous snapshot; where a file system's numbers mean little (file servers, FUSE, FAT), one
@@ -60,12 +59,12 @@ Examples:
   cairn backup ~/documents ~/photos
   cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
   cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas
-  cairn create --list --filter AME '/mnt/backups::{hostname}-{now}' /etc /home`
+  cairn create --content-from-command /mnt/backups::shop-{now} -- pg_dump shop`
 
 export const define: DefineCommand = (command, context) => {
   command
-    .argument('[PATHS...]', 'files and folders to save; REPO::NAME may come first')
-    .usage('[REPO::NAME] PATH... [OPTIONS]')
+    .argument('[PATHS...]', 'files and folders to save, or - for standard input; REPO::NAME may come first')
+    .usage('[REPO::NAME] PATH... [OPTIONS]\n[REPO::NAME] - [OPTIONS]')
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
     .option(
@@ -100,6 +99,8 @@ export const define: DefineCommand = (command, context) => {
     .addOption(new Option('--no-xattrs', 'store no extended attributes'))
     .addOption(new Option('--no-acls', 'store no ACLs'))
     .addOption(new Option('--no-flags', 'store no file flags'))
+  addPipeOptions(command)
+  command
     .optionsGroup('What counts as changed:')
     .addOption(new Option('--detect <WAY>', 'how unchanged files are recognized').choices(DETECT).default('auto'))
     .option('--settle <TIME>', 'wait so long before looking: 300 or 300ms, 2s', parseDuration('ms'))
@@ -127,6 +128,7 @@ async function run(
   const { parsePatternOptions } = await context.world.operations.patterns()
   const patterns = parsePatternOptions(patternOptions)
   const paths = [...selection.rest, ...patterns.roots]
+  const pipe = pipeOf(selection.rest, options)
   if (paths.length === 0) {
     const advice = values[0]?.includes('::')
       ? `if '${values[0]}' is one, write it after --`
@@ -141,7 +143,7 @@ async function run(
     : createReport(output, options, selection.location)
   if (output.settings.verbose && !output.settings.json) {
     output.note(
-      `cairn: saving ${paths.map(printable).join(', ')} as ${printable(name)} in ${printable(selection.location)}`,
+      `cairn: saving ${pipe ? describePipe(pipe) : paths.map(printable).join(', ')} as ${printable(name)} in ${printable(selection.location)}`,
     )
   }
   const access = await context.access(selection.location)
@@ -167,62 +169,50 @@ async function run(
     onEvent: report.onEvent,
   }
   if (options.dryRun) {
+    if (pipe)
+      throw new CairnError('INVALID_ARGUMENT', 'Cannot use --dry-run with what a pipe gives: it can be read once')
     const { dryRunCreate } = await context.world.operations.createDryRun()
     const result = await dryRunCreate(access, source)
     report.finishDryRun(result)
     if (result.issues > 0) context.exitCode = EXIT_WARNINGS
     return
   }
+  const save = {
+    name,
+    nameIsDefault: selection.snapshot === undefined,
+    compression: options.compression,
+    comment: options.comment === undefined ? undefined : await context.expand(options.comment),
+    timestampMs: options.timestamp,
+    tags: options.tag,
+    commandLine: ['cairn', ...context.argv],
+    workers: options.workers,
+    attributes: {
+      xattrs: options.xattrs !== false,
+      acls: options.acls !== false,
+      flags: options.flags !== false,
+    },
+  }
   let result: CreateResult
   try {
-    result = await create(context, access, selection, {
-      ...source,
-      name,
-      nameIsDefault: selection.snapshot === undefined,
-      compression: options.compression,
-      comment: options.comment === undefined ? undefined : await context.expand(options.comment),
-      timestampMs: options.timestamp,
-      tags: options.tag,
-      commandLine: ['cairn', ...context.argv],
-      workers: options.workers,
-      detect: options.detect,
-      attributes: {
-        xattrs: options.xattrs !== false,
-        acls: options.acls !== false,
-        flags: options.flags !== false,
-      },
-      stableForMs: options.stableFor,
-      checkpointIntervalMs: options.checkpointInterval,
-      countAhead: output.interactive && !output.settings.quiet,
+    result = await orMakeDefault(context, selection, async () => {
+      if (pipe) {
+        const { createFromPipe } = await context.world.operations.createFromPipe()
+        const { listEntries, onEvent } = source
+        return createFromPipe(access, { ...save, ...pipe, listEntries, onEvent })
+      }
+      const { createSnapshot } = await context.world.operations.create()
+      return createSnapshot(access, {
+        ...source,
+        ...save,
+        detect: options.detect,
+        stableForMs: options.stableFor,
+        checkpointIntervalMs: options.checkpointInterval,
+        countAhead: output.interactive && !output.settings.quiet,
+      })
     })
   } finally {
     report.endProgress()
   }
   report.finish(result)
   if (result.issues + result.warnings > 0) context.exitCode = EXIT_WARNINGS
-}
-
-async function create(
-  context: CommandContext,
-  access: RepositoryAccess,
-  selection: Selection,
-  options: CreateOptions,
-): Promise<CreateResult> {
-  const { createSnapshot } = await context.world.operations.create()
-  try {
-    return await createSnapshot(access, options)
-  } catch (error) {
-    if (!selection.isDefault || !isCairnError(error, 'REPOSITORY_NOT_FOUND')) throw error
-    const { makeDefaultRepository } = await import('./new-repository.ts')
-    await makeDefaultRepository(context)
-    return createSnapshot(access, options)
-  }
-}
-
-function parseFilter(value: string): string {
-  const unknown = Array.from(value).find((letter) => !STATUS_LETTERS.includes(letter))
-  if (value === '' || unknown !== undefined) {
-    throw new InvalidArgumentError(`Status letters are ${STATUS_LETTERS}.`)
-  }
-  return value
 }

@@ -13,8 +13,9 @@ export const EXIT_CODES: readonly { readonly codes: string; readonly meaning: st
   { codes: '2', meaning: 'the command line is wrong' },
   { codes: '3', meaning: 'done, but some source data could not be read, or there are other warnings' },
   { codes: '10', meaning: 'there is no such repository' },
-  { codes: '12', meaning: 'the passphrase or the key is wrong' },
-  { codes: '65', meaning: 'stored data is damaged' },
+  { codes: '12', meaning: 'the passphrase or the key is wrong, or another repository is in the place' },
+  { codes: '65', meaning: 'stored data or an archive is damaged' },
+  { codes: '66, 67, 68', meaning: 'an archive differs from what lies beside it in size, checksum, content' },
   { codes: '130, 143', meaning: 'interrupted by SIGINT, by SIGTERM' },
 ]
 

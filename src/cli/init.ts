@@ -11,6 +11,7 @@ interface InitCommandOptions {
   readonly encryption: EncryptionMode
   readonly chunkerParams?: string
   readonly storageQuota?: number
+  readonly appendOnly?: true
   readonly makeParentDirs?: true
 }
 
@@ -50,6 +51,7 @@ export const define: DefineCommand = (command, context) => {
         .default('repokey'),
     )
     .option('--storage-quota <SIZE>', 'no backup makes it larger than SIZE, like 500G', parseSize)
+    .option('--append-only', 'nothing in it is ever deleted, until cairn config append_only 0')
     .option('--make-parent-dirs', 'make the folders above it that are missing, on this machine')
     .option('--chunker-params <PARAMS>', 'how files are cut, like fastcdc,256K,1M,4M', notEmpty)
     .addHelpText('after', HELP)
@@ -89,11 +91,12 @@ async function run(
   const result = await initRepository({
     location,
     keyFolder: context.folders.keys,
+    knownFolder: context.folders.known,
     encryption,
     passphrase: encryption === 'keyfile' && passphrase === '' ? undefined : passphrase,
     chunkerParams: options.chunkerParams,
     makeParents: options.makeParentDirs,
-    settings: options.storageQuota === undefined ? undefined : { storageQuota: options.storageQuota },
+    settings: { storageQuota: options.storageQuota ?? 0, appendOnly: options.appendOnly ?? false },
     ...context.remote(),
     signal: world.signal,
     clock: world.clock,

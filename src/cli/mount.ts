@@ -8,6 +8,7 @@ import { type ShowCommandOptions, accessToShow, toShowOptions } from './show-opt
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 import { addPatternOptions } from './pattern-options.ts'
+import { addSnapshotOptions } from './snapshot-options.ts'
 
 interface MountCommandOptions extends ShowCommandOptions {
   readonly foreground?: true
@@ -46,13 +47,11 @@ export const define: DefineCommand = (command, context) => {
     .option('-o, --options <OPTIONS>', 'allow_other, ignore_permissions, uid=N … (see below)', collectFuseOptions)
     .option('--webdav', 'do not mount, but serve programs on this machine by WebDAV, until Ctrl+C')
     .option('--port <N>', 'port for --webdav (default: any that is free)', parsePort)
-    .option('-a, --glob-archives <GLOB>', 'only snapshots whose names match, like web-*')
-    .option('-P, --prefix <PREFIX>', 'only snapshots whose names begin so')
-    .option('--first <N>', 'of these, the N oldest', parseCount)
-    .option('--last <N>', 'of these, the N newest', parseCount)
     .option('--strip-components <N>', 'leave away the first N names of every path', parseCount)
     .option('--numeric-ids', 'owners by number, not by name')
     .option('--workers <N>', 'number of worker threads (default: one per processor)', parseCount)
+  addSnapshotOptions(command)
+  command
     .addHelpText('after', HELP)
     .action((first: string | undefined, second: string | undefined, paths: string[], options: MountCommandOptions) =>
       run(
@@ -87,7 +86,7 @@ async function run(
       'INVALID_ARGUMENT',
       'Cannot mount in the background: an argument is not UTF-8; add --foreground, and & to the line',
     )
-  context.exitCode = (await world.background.run(argv)) ?? 0
+  context.foreignExitCode = await world.background.run(argv)
 }
 
 async function mount(

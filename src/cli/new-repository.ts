@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { isCairnError } from '../base/errors.ts'
 import type { EncryptionMode, InitResult } from '../operations/init.ts'
-import type { CommandContext } from './context.ts'
+import type { CommandContext, Selection } from './context.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 
@@ -20,6 +20,7 @@ export async function makeDefaultRepository({ world, output, folders }: CommandC
     result = await initRepository({
       location,
       keyFolder: folders.keys,
+      knownFolder: folders.known,
       encryption: 'keyfile',
       passphrase: undefined,
       signal: world.signal,
@@ -35,6 +36,21 @@ export async function makeDefaultRepository({ world, output, folders }: CommandC
   }
   output.errorLine(`No repository was named, so a new one was made: ${printable(location)}`)
   for (const line of keyAdvice('keyfile', result.keyFile, false)) output.errorLine(line)
+}
+
+/** Does something with a repository; when that is the default one, and none is there yet, with a new one. */
+export async function orMakeDefault<T>(
+  context: CommandContext,
+  { isDefault }: Pick<Selection, 'isDefault'>,
+  use: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await use()
+  } catch (error) {
+    if (!isDefault || !isCairnError(error, 'REPOSITORY_NOT_FOUND')) throw error
+    await makeDefaultRepository(context)
+    return use()
+  }
 }
 
 /** restic's `initialized` line. */

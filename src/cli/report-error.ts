@@ -15,6 +15,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   WRONG_PASSWORD: 'check the passphrase and the key file',
   FORMAT_UNSUPPORTED: 'use the newest version of cairn',
   DATA_CORRUPT: 'keep the repository as it is; other snapshots and files may still be restored',
+  ARCHIVE_CORRUPT: 'get a whole copy of it, or make it anew',
   STORAGE_UNAVAILABLE: 'run the same command again when the storage can be reached',
   STORAGE_DENIED: 'check who owns the repository and may write there',
   STORAGE_FULL: 'make room and run the same command again; what is saved already will not be saved twice',

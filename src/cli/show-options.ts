@@ -6,13 +6,10 @@ import type { CommandContext, Selection } from './context.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 import { snapshotPaths } from './positionals.ts'
+import { choosesSnapshots, type SnapshotOptions, toSnapshotFilter, toSnapshotOrder } from './snapshot-options.ts'
 
 /** Options of a command that shows snapshots as folders, as commander gives them. */
-export interface ShowCommandOptions {
-  readonly globArchives?: string
-  readonly prefix?: string
-  readonly first?: number
-  readonly last?: number
+export interface ShowCommandOptions extends SnapshotOptions {
   readonly stripComponents?: number
   readonly numericIds?: true
   readonly workers?: number
@@ -30,24 +27,19 @@ export async function toShowOptions(
   options: ShowCommandOptions,
   patterns: readonly PatternOption[],
 ): Promise<ShowOptions> {
-  const { globArchives, prefix, first, last, stripComponents, numericIds, workers } = options
-  const choices = [globArchives, prefix, first, last].filter((choice) => choice !== undefined)
-  if (snapshot !== undefined && choices.length > 0)
+  const { stripComponents, numericIds, workers } = options
+  if (snapshot !== undefined && choosesSnapshots(options))
     throw new CairnError(
       'INVALID_ARGUMENT',
       `Cannot choose snapshots by options when '${snapshot}' is named; leave one out`,
     )
-  if (first !== undefined && last !== undefined)
-    throw new CairnError('INVALID_ARGUMENT', 'Cannot use --first with --last; give one of them')
   const isStyled = rest.some((path) => /^[\p{L}\p{N}]{2}:/u.test(path))
   return {
     snapshot,
     paths: isStyled ? rest : snapshotPaths(rest),
     patterns,
-    glob: globArchives === undefined ? undefined : await context.expand(globArchives),
-    prefix: prefix === undefined ? undefined : await context.expand(prefix),
-    first,
-    last,
+    filter: await toSnapshotFilter(context, options),
+    order: toSnapshotOrder(options),
     stripComponents,
     numericIds,
     workers,

@@ -1,9 +1,15 @@
 import { VERSION } from '../operations/version.ts'
+import { thirdPartyNotices } from '../platform/installation.ts'
 import type { DefineCommand } from './context.ts'
 
 export const define: DefineCommand = (command, context) => {
-  command.usage('[OPTIONS]').action(() => {
-    if (context.common.json) {
+  command.usage('[OPTIONS]').option('--licenses', 'print the licences of what others wrote and is part of this copy')
+  command.action(({ licenses }: { licenses?: boolean }) => {
+    if (licenses) {
+      context.output.line(
+        thirdPartyNotices() ?? 'Nothing: packages that others wrote lie in node_modules, with their licences.',
+      )
+    } else if (context.common.json) {
       context.output.json({
         message_type: 'version',
         version: VERSION,

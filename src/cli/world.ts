@@ -11,18 +11,24 @@ import type { OutputStream } from './output/line-writer.ts'
 export interface Operations {
   readonly init: () => Promise<Pick<typeof import('../operations/init.ts'), 'initRepository'>>
   readonly create: () => Promise<Pick<typeof import('../operations/create.ts'), 'createSnapshot'>>
+  readonly createFromPipe: () => Promise<Pick<typeof import('../operations/create-from-pipe.ts'), 'createFromPipe'>>
   readonly createDryRun: () => Promise<Pick<typeof import('../operations/create-dry-run.ts'), 'dryRunCreate'>>
   readonly patterns: () => Promise<Pick<typeof import('../operations/patterns.ts'), 'parsePatternOptions'>>
   readonly list: () => Promise<Pick<typeof import('../operations/list.ts'), 'listSnapshots' | 'listEntries'>>
   readonly extract: () => Promise<
     Pick<typeof import('../operations/extract.ts'), 'extractSnapshot' | 'extractContents'>
   >
+  readonly export: () => Promise<Pick<typeof import('../operations/export.ts'), 'exportSnapshot'>>
+  readonly import: () => Promise<Pick<typeof import('../operations/import.ts'), 'importArchive'>>
+  readonly verify: () => Promise<Pick<typeof import('../operations/verify.ts'), 'verifyArchive'>>
+  readonly archiveFormat: () => Promise<Pick<typeof import('../operations/archive-format.ts'), 'formatOfName'>>
   readonly info: () => Promise<Pick<typeof import('../operations/info.ts'), 'repositoryInfo' | 'snapshotInfo'>>
   readonly config: () => Promise<
     Pick<typeof import('../operations/config.ts'), 'listConfig' | 'getConfig' | 'setConfig' | 'unsetConfig'>
   >
   readonly key: () => Promise<typeof import('../operations/key.ts')>
   readonly doctor: () => Promise<Pick<typeof import('../operations/doctor.ts'), 'examine'>>
+  readonly snapshotAges: () => Promise<Pick<typeof import('../operations/snapshot-ages.ts'), 'examineSnapshotAges'>>
   readonly diff: () => Promise<Pick<typeof import('../operations/diff.ts'), 'diffSnapshots'>>
   readonly delete: () => Promise<Pick<typeof import('../operations/delete.ts'), 'deleteSnapshots'>>
   readonly undelete: () => Promise<Pick<typeof import('../operations/undelete.ts'), 'undeleteSnapshot'>>
@@ -46,14 +52,20 @@ export interface Operations {
 export const systemOperations: Operations = {
   init: () => import('../operations/init.ts'),
   create: () => import('../operations/create.ts'),
+  createFromPipe: () => import('../operations/create-from-pipe.ts'),
   createDryRun: () => import('../operations/create-dry-run.ts'),
   patterns: () => import('../operations/patterns.ts'),
   list: () => import('../operations/list.ts'),
   extract: () => import('../operations/extract.ts'),
+  export: () => import('../operations/export.ts'),
+  import: () => import('../operations/import.ts'),
+  verify: () => import('../operations/verify.ts'),
+  archiveFormat: () => import('../operations/archive-format.ts'),
   info: () => import('../operations/info.ts'),
   config: () => import('../operations/config.ts'),
   key: () => import('../operations/key.ts'),
   doctor: () => import('../operations/doctor.ts'),
+  snapshotAges: () => import('../operations/snapshot-ages.ts'),
   diff: () => import('../operations/diff.ts'),
   delete: () => import('../operations/delete.ts'),
   undelete: () => import('../operations/undelete.ts'),

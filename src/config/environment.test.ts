@@ -14,6 +14,7 @@ describe('folders()', () => {
   it('are below the home folder by default', () => {
     assert.deepEqual(folders({ HOME: '/home/ann' }), {
       keys: '/home/ann/.config/cairn/keys',
+      known: '/home/ann/.config/cairn/known',
       cache: '/home/ann/.cache/cairn',
       defaultRepository: '/home/ann/.local/share/cairn/repository',
     })
@@ -22,6 +23,7 @@ describe('folders()', () => {
   it('follow the XDG variables, CAIRN_KEYS_DIR or BORG_KEYS_DIR, and CAIRN_CACHE_DIR', () => {
     assert.deepEqual(folders({ HOME: '/home/ann', XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d' }), {
       keys: '/c/cairn/keys',
+      known: '/c/cairn/known',
       cache: '/home/ann/.cache/cairn',
       defaultRepository: '/d/cairn/repository',
     })

@@ -1,6 +1,7 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import { type CairnError, isCairnError } from '../base/errors.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
+import { workerScript } from '../platform/installation.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
 import { type PackVerdict, getOrError, readIndexedPack } from '../repository/low-level.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { VerifyInit, VerifyJob } from './check-worker.ts'
@@ -23,7 +24,7 @@ export interface ReadPacksOptions extends AbortOptions {
  */
 export async function readPacks(packs: readonly SurveyedPack[], options: ReadPacksOptions): Promise<number> {
   await using pool = new WorkerPool<VerifyJob, PackVerdict>({
-    url: workerUrl(import.meta.url, 'check-worker'),
+    script: workerScript('maintenance/check-worker'),
     count: Math.max(1, Math.min(options.workers, packs.length)),
     init: { keys: options.repository.keys } satisfies VerifyInit,
   })

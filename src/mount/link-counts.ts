@@ -1,6 +1,7 @@
 import type { ChunkId } from '../base/ids.ts'
 import type { LoadChunk } from '../snapshot/content.ts'
-import { partsOfPath, walkTree } from '../snapshot/tree-walk.ts'
+import { partsOfPath } from '../base/raw-name.ts'
+import { walkTree } from '../snapshot/tree-walk.ts'
 import { childId } from './entry-id.ts'
 
 /**

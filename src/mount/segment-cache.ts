@@ -2,7 +2,8 @@ import type { AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { CHUNK_ID_BYTES } from '../base/ids.ts'
 import { release } from '../codec/release.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
+import { workerScript } from '../platform/installation.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
 import { type ChunkAddress, type Repository, getPackRange } from '../repository/repository.ts'
 import { type SealedSegment, chunkAt } from '../repository/segment-reader.ts'
 import type { DecodeInit, DecodedSegment } from './worker.ts'
@@ -59,7 +60,7 @@ export class SegmentCache implements AsyncDisposable {
   constructor(options: SegmentCacheOptions) {
     this.#options = options
     this.#pool = new WorkerPool({
-      url: workerUrl(import.meta.url),
+      script: workerScript('mount/worker'),
       count: options.workers,
       init: { keys: options.repository.keys } satisfies DecodeInit,
     })

@@ -9,7 +9,7 @@ export interface ConfigEntry {
   /** As a person writes it; sizes as `parseBytes` reads them. */
   readonly text: string
   /** Bytes for sizes. */
-  readonly value: string | number
+  readonly value: string | number | boolean
   /** `setConfig` and `unsetConfig` take it. */
   readonly isSetting: boolean
 }
@@ -17,6 +17,7 @@ export interface ConfigEntry {
 const SETTINGS: Readonly<Record<string, keyof RepositorySettings>> = {
   additional_free_space: 'additionalFreeSpace',
   storage_quota: 'storageQuota',
+  append_only: 'appendOnly',
 }
 
 /** What everybody may read and nobody may change. */
@@ -39,14 +40,14 @@ export async function getConfig(access: RepositoryAccess, name: string): Promise
 }
 
 /**
- * Changes a setting, for all runs that open the repository from then on. Sizes are written like `2G`; 0 is off.
+ * Changes a setting, for all runs that open the repository from then on. Sizes are written like `2G`, switches 0 or 1; 0 is off.
  *
  * @throws {CairnError} `INVALID_ARGUMENT` for an unknown name, one that cannot be changed, or a value that makes no sense
  */
 export async function setConfig(access: RepositoryAccess, name: string, value: string): Promise<void> {
   const setting = settingOf(name)
-  const bytes = parseBytes(value)
-  await withRepository(access, (repository) => repository.changeSettings({ [setting]: bytes }, access))
+  const meant = setting === 'appendOnly' ? parseSwitch(name, value) : parseBytes(value)
+  await withRepository(access, (repository) => repository.changeSettings({ [setting]: meant }, access))
 }
 
 /** Puts a setting back to its default. @throws {CairnError} as `setConfig` */
@@ -57,8 +58,14 @@ export async function unsetConfig(access: RepositoryAccess, name: string): Promi
 function entryOf(repository: Repository, name: string): ConfigEntry {
   const fact = FACTS[name]?.(repository)
   if (fact !== undefined) return { name, text: String(fact), value: fact, isSetting: false }
-  const bytes = repository.config.settings[settingOf(name)]
-  return { name, text: formatExactBytes(bytes), value: bytes, isSetting: true }
+  const value = repository.config.settings[settingOf(name)]
+  if (typeof value === 'boolean') return { name, text: value ? '1' : '0', value, isSetting: true }
+  return { name, text: formatExactBytes(value), value, isSetting: true }
+}
+
+function parseSwitch(name: string, value: string): boolean {
+  if (value === '0' || value === '1') return value === '1'
+  throw new CairnError('INVALID_ARGUMENT', `Cannot set ${name} to '${value}': it is 1 for on, 0 for off`)
 }
 
 function settingOf(name: string): keyof RepositorySettings {
@@ -67,7 +74,7 @@ function settingOf(name: string): keyof RepositorySettings {
   if (!NAMES.includes(name)) throw unknownName(name)
   throw new CairnError(
     'INVALID_ARGUMENT',
-    `Cannot change '${name}': it is fixed for good; what can be changed is ${Object.keys(SETTINGS).join(' and ')}`,
+    `Cannot change '${name}': it is fixed for good; what can be changed is ${Object.keys(SETTINGS).join(', ')}`,
   )
 }
 

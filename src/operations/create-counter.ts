@@ -54,7 +54,7 @@ export class CreateCounter implements ArchiveObserver, WalkObserver {
   entry(status: EntryStatus, { path, sizeBytes, type, link }: SourceEntry): void {
     if (type === 'dir') this.#directories++
     else if (type !== 'file') this.#otherEntries++
-    else if (status === 'A' || status === 'h') this.#filesNew++
+    else if (status === 'A' || status === 'h' || status === 'i') this.#filesNew++
     else if (status === 'M' || status === 'C') this.#filesChanged++
     else if (status === 'U') this.#filesUnmodified++
     // A file with several names takes its space once.

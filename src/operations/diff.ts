@@ -1,6 +1,6 @@
 import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import { type TreeChange, diffTrees } from '../snapshot/diff.ts'
-import { partsOfPath } from '../snapshot/tree-walk.ts'
+import { partsOfPath } from '../base/raw-name.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { type EntryInfo, type SnapshotInfo, toEntryInfo, toSnapshotInfo } from './snapshot-info.ts'

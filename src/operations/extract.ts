@@ -91,7 +91,7 @@ export async function extractSnapshot(access: RepositoryAccess, options: Extract
   const clock = access.clock ?? systemClock
   const startedAtMs = clock.now()
   const { conflict = 'fail', dryRun = false, verify = false, stripComponents = 0, numericIds = false } = options
-  const selection = select(options)
+  const selection = selectEntries(options)
   return withRepository(access, async (repository) => {
     const snapshot = await openSnapshot(access, repository, options.snapshot)
     const isWhole = selection.paths.length === 0 && !selection.patterns && stripComponents === 0
@@ -137,7 +137,7 @@ export async function extractContents(
   options: ExtractSelection,
   write: (piece: Uint8Array) => Promise<boolean>,
 ): Promise<void> {
-  const { paths, patterns } = select(options)
+  const { paths, patterns } = selectEntries(options)
   return withRepository(access, async (repository) => {
     const { tree } = await openSnapshot(access, repository, options.snapshot)
     const decide = patterns && ((entry: string) => patterns.decide(entry))
@@ -145,14 +145,16 @@ export async function extractContents(
   })
 }
 
-function select({ paths, patterns = [] }: ExtractSelection): ReturnType<typeof selectPaths> {
+/** Reads what was asked for. @throws {CairnError} `INVALID_ARGUMENT` */
+export function selectEntries({ paths, patterns = [] }: ExtractSelection): ReturnType<typeof selectPaths> {
   return selectPaths(
     paths.map((given) => given.replace(/^\/+/, '')),
     patterns,
   )
 }
 
-async function openSnapshot(access: RepositoryAccess, repository: Repository, name: string): Promise<Snapshot> {
+/** A snapshot by its name, with the index loaded. */
+export async function openSnapshot(access: RepositoryAccess, repository: Repository, name: string): Promise<Snapshot> {
   await repository.loadIndex(access)
   return findSnapshot(await loadSnapshots(repository, access), name)
 }

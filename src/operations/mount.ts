@@ -8,10 +8,11 @@ import { currentUser } from '../platform/owners.ts'
 import type { Repository } from '../repository/repository.ts'
 import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { partsOfPath, walkTree } from '../snapshot/tree-walk.ts'
+import { partsOfPath } from '../base/raw-name.ts'
+import { walkTree } from '../snapshot/tree-walk.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
-import { filterSnapshots } from './snapshot-filter.ts'
+import { filterSnapshots, orderSnapshots, type SnapshotFilter, type SnapshotOrder } from './snapshot-filter.ts'
 
 export type { MountIssue, PatternOption }
 
@@ -19,11 +20,9 @@ export type { MountIssue, PatternOption }
 export interface ShowOptions {
   /** `latest`, a name or an id prefix; `undefined` for all snapshots, as folders. */
   readonly snapshot: string | undefined
-  /** Of all snapshots, those whose names match, or begin so; of these, the oldest or newest so many. */
-  readonly glob?: string | undefined
-  readonly prefix?: string | undefined
-  readonly first?: number | undefined
-  readonly last?: number | undefined
+  /** Of all snapshots, those that this means, and of these so many; all when absent. */
+  readonly filter?: SnapshotFilter | undefined
+  readonly order?: SnapshotOrder | undefined
   /** Paths inside the snapshots, or patterns with their style in front; all when empty. */
   readonly paths: readonly string[]
   /** What to leave out. */
@@ -137,10 +136,8 @@ async function withShown<T>(
   })
 }
 
-function choose(snapshots: readonly Snapshot[], { glob, prefix, first, last }: ShowOptions): readonly Snapshot[] {
-  const matching = filterSnapshots(snapshots, { glob, prefix })
-  if (first !== undefined) return matching.slice(0, first)
-  return last === undefined ? matching : matching.slice(-last)
+function choose(snapshots: readonly Snapshot[], { filter = {}, order = {} }: ShowOptions): readonly Snapshot[] {
+  return orderSnapshots(filterSnapshots(snapshots, filter), order)
 }
 
 /** Which paths are shown: those that are wanted, with the folders on the way there. */

@@ -4,6 +4,7 @@ import { type DamageListener, type Repository, openRepository } from '../reposit
 import type { PassphraseQuestion } from '../repository/unlock.ts'
 import { type SshOptions, openStorage } from '../storage/location.ts'
 import type { Storage } from '../storage/storage.ts'
+import { KnownRepositories } from './known-repositories.ts'
 
 export type { PassphraseQuestion }
 
@@ -15,6 +16,8 @@ export interface RepositoryAccess extends SshOptions {
   readonly keyFolder: string
   /** Where what was read of repositories on other machines is kept; without it, nowhere. */
   readonly cacheFolder?: string | undefined
+  /** Where it is remembered which repositories are encrypted; without it, nowhere. */
+  readonly knownFolder?: string | undefined
   /** Asks for the passphrase; `undefined` gives up, which ends in `WRONG_PASSWORD`. Never asked when none is needed. */
   readonly askPassphrase: (question: PassphraseQuestion) => Promise<string | undefined>
   readonly clock?: Clock
@@ -27,7 +30,7 @@ export interface RepositoryAccess extends SshOptions {
 /**
  * Opens the repository for one operation and closes its storage afterwards, whatever happens.
  *
- * @throws {CairnError} what `openStorage` and `openRepository` throw, and what the operation throws
+ * @throws {CairnError} what `openStorage` and `openRepository` throw, `REPOSITORY_REPLACED`, and what the operation throws
  */
 export async function withRepository<T>(
   access: RepositoryAccess,
@@ -36,8 +39,10 @@ export async function withRepository<T>(
   const storage = await (access.openStorage ?? openStorage)(access.location, access)
   try {
     const keyFiles = new FolderKeyFiles(access.keyFolder)
-    const { askPassphrase, cacheFolder, signal } = access
-    return await use(await openRepository(storage, { keyFiles, askPassphrase, cacheFolder, signal }))
+    const { location, askPassphrase, cacheFolder, knownFolder, signal } = access
+    const repository = await openRepository(storage, { keyFiles, askPassphrase, cacheFolder, signal })
+    if (knownFolder !== undefined) new KnownRepositories(knownFolder).check(location, repository.config)
+    return await use(repository)
   } finally {
     await storage.close()
   }

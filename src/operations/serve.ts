@@ -1,5 +1,9 @@
 import type { Readable, Writable } from 'node:stream'
+import { isCairnError } from '../base/errors.ts'
+import { saysAppendOnly } from '../repository/config.ts'
+import { getConfig } from '../repository/repository.ts'
 import { type ServeFoldersOptions, serveFolders } from '../storage/serve-folders.ts'
+import type { Storage } from '../storage/storage.ts'
 
 export interface ServeRepositoriesOptions extends ServeFoldersOptions {
   /** From the client, and to it; nothing else may be written there. */
@@ -14,5 +18,14 @@ export interface ServeRepositoriesOptions extends ServeFoldersOptions {
  * @throws {CairnError} `STORAGE_UNAVAILABLE` when the connection breaks
  */
 export async function serveRepositories(options: ServeRepositoriesOptions): Promise<void> {
-  await serveFolders(options, options)
+  await serveFolders(options, { ...options, isAppendOnly })
+}
+
+async function isAppendOnly(storage: Storage): Promise<boolean> {
+  try {
+    return saysAppendOnly(await getConfig(storage, {}))
+  } catch (error) {
+    if (isCairnError(error, 'REPOSITORY_NOT_FOUND')) return false
+    throw error
+  }
 }

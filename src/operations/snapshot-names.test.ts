@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import path from 'node:path'
 import { describe, it } from 'node:test'
 import { TestRepository, newFolder } from '../../test/testing.ts'
 import { findSnapshotNames } from './snapshot-names.ts'
@@ -7,8 +9,10 @@ const repository = await TestRepository.create()
 for (const name of ['monday', 'tuesday']) await repository.create([newFolder()], { name })
 
 describe('findSnapshotNames()', () => {
-  it('finds those that are there', async () => {
-    const found = await findSnapshotNames(repository.access)
+  it('finds those that are there, and leaves nothing behind', async () => {
+    const knownFolder = path.join(newFolder(), 'known')
+    const found = await findSnapshotNames({ ...repository.access, knownFolder })
+    assert.ok(!existsSync(knownFolder))
     assert.deepEqual(
       found.map(({ name }) => name),
       ['monday', 'tuesday'],

@@ -10,7 +10,7 @@ export interface FindSnapshotNamesOptions {
 
 /**
  * The snapshots of a repository, for somebody who is about to type the name of one: none when it lies on another machine or cannot be
- * opened.
+ * opened. Nothing is remembered of it.
  */
 export async function findSnapshotNames(
   access: RepositoryAccess,
@@ -18,7 +18,7 @@ export async function findSnapshotNames(
 ): Promise<readonly Pick<SnapshotInfo, 'name' | 'startedAt'>[]> {
   try {
     if (parseRemoteLocation(access.location)) return []
-    return (await listSnapshots({ ...access, onDamaged: () => {} }, options)).snapshots
+    return (await listSnapshots({ ...access, knownFolder: undefined, onDamaged: () => {} }, options)).snapshots
   } catch {
     return [] // there are many reasons, and no place to tell them
   }

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { constants as system } from 'node:os'
 import { isatty } from 'node:tty'
 import { mountLibc } from './fuse/libc.ts'
+import { NAME_VARIABLE, ownCommand } from './installation.ts'
 
 /**
  * A process that goes on after the command that started it has returned. Node cannot fork: the command line is run once more, and
@@ -17,16 +18,22 @@ const VARIABLE = 'CAIRN_IN_BACKGROUND'
  * Runs this program with other arguments, until it calls `detach`.
  *
  * @param argv well-formed text
+ * @param name the name that it is called by
  * @param fds further descriptors to give it; those that are no others than the standard streams are passed over
  * @returns `undefined` once it has, or the exit code when it ended before
  */
-export async function runInBackground(argv: readonly string[], fds: readonly number[]): Promise<number | undefined> {
+export async function runInBackground(
+  argv: readonly string[],
+  name: string,
+  fds: readonly number[],
+): Promise<number | undefined> {
   const inherited = new Set(fds.filter((fd) => fd > 2))
   const last = Math.max(2, ...inherited)
   const stdio = Array.from({ length: last + 1 }, (_, fd) => (fd <= 2 || inherited.has(fd) ? fd : 'ignore'))
-  const child = spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...argv], {
+  const [command, ...first] = ownCommand()
+  const child = spawn(command, [...first, ...argv], {
     stdio: [...stdio, 'ipc'],
-    env: { ...process.env, [VARIABLE]: '1' },
+    env: { ...process.env, [NAME_VARIABLE]: name, [VARIABLE]: '1' },
   })
   return new Promise((resolve, reject) => {
     child.once('error', reject)

@@ -33,6 +33,7 @@ export interface Libc {
   syncfs(fd: number): number
   linkat(fromDirectory: number, from: Buffer, toDirectory: number, to: Buffer, flags: number): number
   mknodat(directory: number, path: Buffer, mode: number, device: number): number
+  pipe2(fds: Int32Array, flags: number): number
   errno(): number
 }
 
@@ -141,6 +142,7 @@ function loadLibc(): Libc {
     syncfs: library.func('int syncfs(int)'),
     linkat: library.func('int linkat(int, void *, int, void *, int)'),
     mknodat: (directory, path, mode, device) => syscall(mknodat, directory, path, mode, device) as number,
+    pipe2: library.func('int pipe2(void *, int)'),
     errno: () => koffi.errno(),
   }
 }

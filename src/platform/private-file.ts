@@ -42,6 +42,11 @@ export function writePrivateFile(file: string, text: string): void {
   withFile(path.dirname(file), 'r', fsyncSync)
 }
 
+/** Removes a small file; one that is not there is no error. */
+export function removeFile(file: string): void {
+  rmSync(file, { force: true })
+}
+
 /**
  * Removes a small file durably, unless it holds another text by now; one that is not there is no error. `aside` is a free name in the
  * same folder, under which it is for a moment: so nobody can change it between the look and the removal.

@@ -15,7 +15,7 @@ function newPool(
   onRequest?: WorkerPoolOptions<unknown, unknown>['onRequest'],
   init: TestInit = { greeting: 'hello' },
 ): Pool {
-  return new WorkerPool({ url: URL_OF_WORKER, count, init, ...(onRequest && { onRequest }) })
+  return new WorkerPool({ script: URL_OF_WORKER, count, init, ...(onRequest && { onRequest }) })
 }
 
 /** What a promise rejects with, which must be a `CairnError`. */
@@ -213,7 +213,7 @@ describe('a worker that dies', () => {
   it('by an uncaught error rejects its job', () => dies({ do: 'throw outside the job' }, /nobody catches this/))
 
   it('while it loads rejects its jobs', async () => {
-    await using pool = new WorkerPool({ url: new URL('./missing-worker.ts', import.meta.url), count: 1, init: 0 })
+    await using pool = new WorkerPool({ script: new URL('./missing-worker.ts', import.meta.url), count: 1, init: 0 })
     assert.match((await errorOf(pool.run(0, 0))).message, /missing-worker/)
   })
 
@@ -247,7 +247,7 @@ describe('WorkerPool.close()', () => {
     const code = `import { setTimeout } from 'node:timers/promises'
       import { WorkerPool } from '${import.meta.resolve('./worker-pool.ts')}'
       for (let i = 0; i < 30; i++) {
-        const pool = new WorkerPool({ url: new URL('${URL_OF_WORKER.href}'), count: 1, init: {} })
+        const pool = new WorkerPool({ script: new URL('${URL_OF_WORKER.href}'), count: 1, init: {} })
         await new Promise((onProgress) => {
           pool.run(0, { do: 'load native code' }, { onProgress }).catch(() => undefined)
         })
@@ -296,7 +296,7 @@ async function dies(job: TestJob, reason: RegExp): Promise<void> {
 function runAlone(job: string, args: string[] = []): string {
   return runScript(
     `import { WorkerPool } from '${import.meta.resolve('./worker-pool.ts')}'
-     const pool = new WorkerPool({ url: new URL('${URL_OF_WORKER.href}'), count: 2, init: {} })
+     const pool = new WorkerPool({ script: new URL('${URL_OF_WORKER.href}'), count: 2, init: {} })
      pool.run(0, ${job}).then(console.log, (error) => console.log(error.code, error.message))`,
     args,
   )

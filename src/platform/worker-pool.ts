@@ -12,8 +12,8 @@ import { type TerminationGuard, closeGuard, newTerminationGuard } from './termin
  */
 
 export interface WorkerPoolOptions<Request, Reply> {
-  /** What the threads run; it calls `serveJobs`. Derive it from `import.meta.url` with the caller's own file extension. */
-  readonly url: URL
+  /** What the threads run, a file or the code itself; it calls `serveJobs`. That of a program is a `workerScript`. */
+  readonly script: URL | string
   readonly count: number
   /** Cloned to every worker, for its `setup`. */
   readonly init: unknown
@@ -66,11 +66,6 @@ type FromWorker<Result, Request> =
  * Nothing waits for a thread to start: a job posted earlier waits in its queue. The threads keep the process alive only
  * while a job runs.
  */
-/** The file of a worker beside the module that asks, with the same extension: `.ts` in a checkout, `.js` when compiled. */
-export function workerUrl(moduleUrl: string, name = 'worker'): URL {
-  return new URL(`./${name}${moduleUrl.slice(moduleUrl.lastIndexOf('.'))}`, moduleUrl)
-}
-
 export class WorkerPool<Job, Result, Request = never, Reply = never> {
   readonly #options: WorkerPoolOptions<Request, Reply>
   readonly #slots: Slot<Result>[]
@@ -89,7 +84,8 @@ export class WorkerPool<Job, Result, Request = never, Reply = never> {
   #threadOf(slot: Slot<Result>): Worker {
     if (slot.worker) return slot.worker
     const { number, guard } = slot
-    const worker = new Worker(this.#options.url, { workerData: { init: this.#options.init, guard } })
+    const { script, init } = this.#options
+    const worker = new Worker(script, { eval: typeof script === 'string', workerData: { init, guard } })
     slot.worker = worker
     worker.on('message', (message: FromWorker<Result, Request>) => this.#receive(slot, message))
     worker.on('error', (error) =>

@@ -153,7 +153,7 @@ describe('ChunkTable', () => {
       const table = ChunkTable.create(count)
       const barrier = new Int32Array(new SharedArrayBuffer(4))
       await using pool = new WorkerPool<ClaimJob, ClaimResult>({
-        url: new URL('./chunk-table.test-worker.ts', import.meta.url),
+        script: new URL('./chunk-table.test-worker.ts', import.meta.url),
         count: threads,
         init: undefined,
       })

@@ -4,7 +4,14 @@ import fc from 'fast-check'
 import { isCairnError } from '../base/errors.ts'
 import type { RepositoryId } from '../base/ids.ts'
 import { DEFAULT_CHUNKER_PARAMS, formatChunkerParams, parseChunkerParams } from '../chunker/params.ts'
-import { DEFAULT_SETTINGS, type RepositoryConfig, changeSettings, decodeConfig, encodeConfig } from './config.ts'
+import {
+  DEFAULT_SETTINGS,
+  type RepositoryConfig,
+  changeSettings,
+  decodeConfig,
+  encodeConfig,
+  saysAppendOnly,
+} from './config.ts'
 import { deriveRepositoryKeys } from './keys.ts'
 
 const KEY = deriveRepositoryKeys(
@@ -70,16 +77,24 @@ describe('the config object', () => {
   it('comes back with other settings, everything else being as it was, also what only a newer version knows', () => {
     const newer = rewritten((fields) => (fields['note'] = { later: [1] }))
     fc.assert(
-      fc.property(fc.maxSafeNat(), fc.maxSafeNat(), (additionalFreeSpace, storageQuota) => {
-        const settings = { additionalFreeSpace, storageQuota }
+      fc.property(fc.maxSafeNat(), fc.maxSafeNat(), fc.boolean(), (additionalFreeSpace, storageQuota, appendOnly) => {
+        const settings = { additionalFreeSpace, storageQuota, appendOnly }
         const changed = changeSettings(newer, KEY, settings)
         assert.deepEqual(read(changed), { ...CONFIG, settings })
         assert.match(changed.toString(), /"note":\{"later":\[1\]\}/)
         const one = changeSettings(changed, KEY, { storageQuota: 0 })
-        assert.deepEqual(read(one).settings, { additionalFreeSpace, storageQuota: 0 })
-        assert.deepEqual(changeSettings(one, KEY, { additionalFreeSpace: 0 }), newer) // off is as if it had never been
+        assert.equal(saysAppendOnly(one), appendOnly)
+        assert.deepEqual(read(one).settings, { additionalFreeSpace, storageQuota: 0, appendOnly })
+        const off = changeSettings(one, KEY, { additionalFreeSpace: 0, appendOnly: false })
+        assert.deepEqual(off, newer) // as if it had never been
       }),
     )
+  })
+
+  it('counts as append-only for a server when it makes no sense', () => {
+    assert.equal(saysAppendOnly(Buffer.from(PINNED)), false)
+    for (const damaged of ['', 'x', PINNED.slice(0, 40), PINNED.replace('"cairn":1', '"cairn":2')])
+      assert.equal(saysAppendOnly(Buffer.from(damaged)), true, damaged)
   })
 
   it('is not changed when it does not authenticate', () => {

@@ -1,4 +1,4 @@
-import { CairnError } from '../base/errors.ts'
+import { CairnError, isCairnError } from '../base/errors.ts'
 import { type RepositoryId, asRepositoryId } from '../base/ids.ts'
 import type { CipherName } from '../codec/aead.ts'
 import { type ChunkerParams, validateChunkerParams } from '../chunker/params.ts'
@@ -8,12 +8,14 @@ import { encodeSignedJson, isSignedBy, signedLine } from './signed-json.ts'
 /** Where the master key is kept: wrapped inside the repository, wrapped in a file of the user, or nowhere. Borg's words. */
 export type EncryptionMode = 'repokey' | 'keyfile' | 'none'
 
-/** What may be changed later, for all runs that open the repository from then on. In bytes; 0 is off. */
+/** What may be changed later, for all runs that open the repository from then on. Sizes are in bytes; 0 is off. */
 export interface RepositorySettings {
   /** No pack is stored that would leave less than this on the store. */
   readonly additionalFreeSpace: number
   /** No pack is stored that would make the repository larger than this. */
   readonly storageQuota: number
+  /** Nothing is deleted or overwritten but by who turns this off: see `GuardOptions`. */
+  readonly appendOnly: boolean
 }
 
 /** What `init` fixed for good, and the settings. Stored in plain as the object `config`, authenticated under the first master key. */
@@ -29,7 +31,7 @@ export interface RepositoryConfig {
 
 export const CONFIG_KEY = 'config'
 
-export const DEFAULT_SETTINGS: RepositorySettings = { additionalFreeSpace: 0, storageQuota: 0 }
+export const DEFAULT_SETTINGS: RepositorySettings = { additionalFreeSpace: 0, storageQuota: 0, appendOnly: false }
 
 const ENCRYPTION_MODES = new Set<unknown>(['repokey', 'keyfile', 'none'])
 const CIPHERS = new Set<unknown>(['none', 'aes-256-gcm', 'chacha20-poly1305'])
@@ -48,13 +50,13 @@ export function encodeConfig(config: RepositoryConfig, key: Uint8Array): Buffer 
 export function changeSettings(object: Uint8Array, key: Uint8Array, changes: Partial<RepositorySettings>): Buffer {
   const { config, authenticate } = decodeConfig(object)
   authenticate(key)
-  const { additionalFreeSpace: _, storageQuota: __, ...rest } = parseJson(signedLine(object))
+  const { additionalFreeSpace: _, storageQuota: __, appendOnly: ___, ...rest } = parseJson(signedLine(object))
   return encodeSignedJson({ ...rest, ...fieldsOf({ ...config.settings, ...changes }) }, key)
 }
 
 /** A setting that is off is left out, so that a config without settings is that of a version that has none. */
-function fieldsOf(settings: RepositorySettings): Record<string, number> {
-  return Object.fromEntries(Object.entries(settings).filter(([, bytes]) => bytes !== 0))
+function fieldsOf(settings: RepositorySettings): Record<string, number | boolean> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== 0 && value !== false))
 }
 
 /**
@@ -67,7 +69,8 @@ export function decodeConfig(object: Uint8Array): {
   authenticate: (key: Uint8Array) => void
 } {
   const value = parseJson(signedLine(object))
-  const { cairn, id, encryption, cipher, chunker, createdAt, additionalFreeSpace = 0, storageQuota = 0 } = value
+  const { cairn, id, encryption, cipher, chunker, createdAt } = value
+  const { additionalFreeSpace = 0, storageQuota = 0, appendOnly = false } = value
   if (typeof cairn === 'number' && cairn > FORMAT_VERSION) {
     throw new CairnError(
       'FORMAT_UNSUPPORTED',
@@ -79,7 +82,7 @@ export function decodeConfig(object: Uint8Array): {
     throw damaged()
   }
   if ((encryption === 'none') !== (cipher === 'none') || typeof createdAt !== 'string') throw damaged()
-  if (!isSize(additionalFreeSpace) || !isSize(storageQuota)) throw damaged()
+  if (!isSize(additionalFreeSpace) || !isSize(storageQuota) || typeof appendOnly !== 'boolean') throw damaged()
   return {
     config: {
       id: repositoryId,
@@ -87,11 +90,24 @@ export function decodeConfig(object: Uint8Array): {
       cipher: cipher as CipherName,
       chunker: validateChunkerParams(chunker),
       createdAt,
-      settings: { additionalFreeSpace, storageQuota },
+      settings: { additionalFreeSpace, storageQuota, appendOnly },
     },
     authenticate(key) {
       if (!isSignedBy(object, key)) throw damaged()
     },
+  }
+}
+
+/**
+ * Whether a config object says that a repository is append-only, as far as can be told without a key: a server keeps its clients to
+ * that, who could not have written it. One that makes no sense counts as saying so.
+ */
+export function saysAppendOnly(object: Uint8Array): boolean {
+  try {
+    return decodeConfig(object).config.settings.appendOnly
+  } catch (error) {
+    if (!isCairnError(error)) throw error
+    return true
   }
 }
 

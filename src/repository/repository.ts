@@ -11,6 +11,7 @@ import { type AbortOptions } from '../base/abort.ts'
 import { CairnError, isCairnError } from '../base/errors.ts'
 import { type RepositoryId, type SessionId, toHex } from '../base/ids.ts'
 import { CacheStorage } from '../storage/cache-storage.ts'
+import { GuardedStorage } from '../storage/guarded-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import {
   CONFIG_KEY,
@@ -126,6 +127,8 @@ export class Repository {
   readonly storage: Storage
   readonly config: RepositoryConfig
   readonly keys: RepositoryKeys
+  /** Takes changes of settings even when the repository is append-only. */
+  readonly #unguarded: Storage
   #index: LoadedIndex | undefined
   /** The index read again since, for reading only, because chunks had moved: what a run writes goes by `#index`. */
   #newerIndex: LoadedIndex | undefined
@@ -137,7 +140,8 @@ export class Repository {
 
   /** Use `openRepository` or `createRepository`. */
   constructor(storage: Storage, config: RepositoryConfig, keys: RepositoryKeys) {
-    this.storage = storage
+    this.storage = config.settings.appendOnly ? new GuardedStorage(storage, { appendOnly: true }) : storage
+    this.#unguarded = storage
     this.config = config
     this.keys = keys
     this.#reader = new SegmentReader(keys)
@@ -260,7 +264,8 @@ export class Repository {
    * changes are kept and this one is made again. Only two that replace it within the same moment can lose one of two changes.
    */
   async changeSettings(changes: Partial<RepositorySettings>, options: AbortOptions = {}): Promise<RepositorySettings> {
-    const { storage, keys } = this
+    const storage = this.#unguarded
+    const { keys } = this
     for (;;) {
       const found = Buffer.from(await storage.get(CONFIG_KEY, undefined, options))
       const changed = changeSettings(found, keys.config, changes)

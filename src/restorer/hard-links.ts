@@ -1,6 +1,5 @@
-import { compareRawNames } from '../base/raw-name.ts'
+import { compareRawNames, partsOfPath } from '../base/raw-name.ts'
 import type { ChunkId } from '../base/ids.ts'
-import { partsOfPath } from '../snapshot/tree-walk.ts'
 import type { LoadChunk } from '../snapshot/content.ts'
 import type { TreeNode } from '../snapshot/tree-node.ts'
 import { findNode, readTree } from '../snapshot/tree-reader.ts'

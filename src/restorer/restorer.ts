@@ -17,7 +17,8 @@ import { toPrintable } from '../base/raw-name.ts'
 import { describeSystemError, findFile, makeDirectory } from '../platform/files.ts'
 import { nativeProblem } from '../platform/native.ts'
 import { OpenFolders } from '../platform/open-folder.ts'
-import { WorkerPool, workerUrl } from '../platform/worker-pool.ts'
+import { workerScript } from '../platform/installation.ts'
+import { WorkerPool } from '../platform/worker-pool.ts'
 import { type TreeNode } from '../snapshot/tree-node.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
 import { RestoreContext, type RestoreSettings } from './context.ts'
@@ -47,7 +48,7 @@ export interface RestoreOptions extends RestoreSettings {
 export async function restore(options: RestoreOptions): Promise<void> {
   const rights = currentRights(options)
   await using pool = new WorkerPool<WorkerJob, WorkerResult>({
-    url: workerUrl(import.meta.url),
+    script: workerScript('restorer/worker'),
     count: options.workers,
     init: { keys: options.repository.keys, rights } satisfies RestoreInit,
   })

@@ -65,7 +65,7 @@ export async function* contentOf(source: ContentSource, node: TreeNode, path: st
 }
 
 /** Chunks in order, the next one fetched while one is used. */
-async function* chunksOf(
+export async function* chunksOf(
   { load }: ContentSource,
   node: TreeNode,
   holes: HoleTable | undefined,

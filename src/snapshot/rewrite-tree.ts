@@ -1,3 +1,4 @@
+import { partsOfPath } from '../base/raw-name.ts'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { type LoadChunk, type SaveChunk, visitContent } from './content.ts'
@@ -6,7 +7,7 @@ import type { Snapshot } from './snapshot.ts'
 import { NO_STAMP, StampReader, StampWriter } from './stamps.ts'
 import type { TreeNode } from './tree-node.ts'
 import { readTree } from './tree-reader.ts'
-import { type Selected, partsOfPath } from './tree-walk.ts'
+import type { Selected } from './tree-walk.ts'
 import { TreeWriter } from './tree-writer.ts'
 
 export interface RewriteOptions extends AbortOptions {

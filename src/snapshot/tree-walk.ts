@@ -1,6 +1,6 @@
 import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
-import { fromRawName, toPrintable, toRawName } from '../base/raw-name.ts'
+import { partsOfPath, toPrintable } from '../base/raw-name.ts'
 import type { LoadChunk } from './content.ts'
 import type { TreeNode } from './tree-node.ts'
 import { findNode, readTree } from './tree-reader.ts'
@@ -99,13 +99,6 @@ async function* readableNodes(
     if (!onUnreadable || path === '') throw error
     onUnreadable(path, error)
   }
-}
-
-/** The names that a path inside a snapshot consists of; `/`, `.` and an empty path have none and mean all of it. */
-export function partsOfPath(path: string): string[] {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.')
-  // What was decoded as a whole has high bytes escaped also in names that are UTF-8 by themselves.
-  return path.isWellFormed() ? parts : parts.map((part) => fromRawName(toRawName(part)))
 }
 
 async function requireNode(tree: ChunkId, parts: readonly string[], load: LoadChunk, path: string): Promise<void> {

@@ -8,7 +8,7 @@ import { EntryStat } from '../platform/statx.ts'
 import { WorkerPool } from '../platform/worker-pool.ts'
 import { BatchWriter, type FoundEntry, type WantedFields, readBatch } from './folder/entry-batch.ts'
 import type { WalkRoot } from './folder/folder-walk.ts'
-import { Scan, scanWorkerUrl } from './folder/scan.ts'
+import { Scan, scanWorker } from './folder/scan.ts'
 import type { ScanJob, ScanResult } from './folder/scan-worker.ts'
 import { NOTHING_EXCLUDED, type SelectionOptions } from './folder/selection.ts'
 import { readSourceXattrs } from './source-xattrs.ts'
@@ -251,7 +251,7 @@ class KnownNames {
 }
 
 function countFolders(roots: readonly WalkRoot[], selection: SelectionOptions): SourceCount {
-  const pool = new WorkerPool<ScanJob, ScanResult>({ url: scanWorkerUrl(), count: 1, init: selection })
+  const pool = new WorkerPool<ScanJob, ScanResult>({ script: scanWorker(), count: 1, init: selection })
   const totals = pool.run(0, { kind: 'count', roots }).then((result) => {
     if (result.kind !== 'count') throw new CairnError('INTERNAL', 'Counting came to no result')
     return result.totals

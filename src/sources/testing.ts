@@ -1,3 +1,5 @@
+import type { ByteSource } from '../base/byte-stream.ts'
+import type { Arrival, Arrivals } from './arrivals.ts'
 import type { Source, SourceEntry, SourceIssue } from './source.ts'
 
 /** What a walk gave. */
@@ -69,5 +71,28 @@ function walkOf(entries: Iterable<SourceEntry>, batchSize: number): AsyncIterabl
       }
       if (batch.length > 0) yield batch
     },
+  }
+}
+
+/** A source of these bytes. */
+export function bytesOf(bytes: Uint8Array): ByteSource {
+  let at = 0
+  return {
+    async read(target) {
+      const piece = bytes.subarray(at, at + target.length)
+      target.set(piece)
+      at += piece.length
+      return piece.length
+    },
+  }
+}
+
+/** A source of arrivals. */
+export function arrivalsOf(arrivals: Iterable<Arrival>): Arrivals {
+  return {
+    async *[Symbol.asyncIterator]() {
+      yield* arrivals
+    },
+    [Symbol.asyncDispose]: async () => undefined,
   }
 }

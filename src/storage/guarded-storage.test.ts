@@ -7,7 +7,7 @@ import { FaultyStorage } from './testing.ts'
 
 describeStorage('GuardedStorage', async () => new GuardedStorage(new MemoryStorage(), { quotaBytes: 1 << 30 }))
 
-const DENIED = { code: 'STORAGE_DENIED', message: /served for adding only/ }
+const DENIED = { code: 'STORAGE_DENIED', message: /is append-only/ }
 
 describe('a storage for adding only', () => {
   it('refuses to delete and to replace, but for session objects', async () => {

@@ -130,7 +130,7 @@ export class GuardedStorage implements Storage {
   #denied(action: string): CairnError {
     return new CairnError(
       'STORAGE_DENIED',
-      `Cannot ${action}: ${this.location} is served for adding only; whoever runs the server can do this without '--append-only'`,
+      `Cannot ${action}: ${this.location} is append-only; whoever looks after it can allow this, by 'cairn config REPO append_only 0' on its machine, or a server without '--append-only'`,
     )
   }
 }

@@ -1,6 +1,6 @@
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { CairnError } from '../base/errors.ts'
+import { homeFolder } from '../platform/home-folder.ts'
 import { parseRemoteLocation } from './remote-location.ts'
 import { type SshOptions, openSshStorage } from './remote/ssh.ts'
 import { LocalStorage } from './local/local-storage.ts'
@@ -82,7 +82,8 @@ function localPath(repository: string): string {
     )
   }
   if (!repository.startsWith('~')) return repository
-  if (repository === '~' || repository.startsWith('~/')) return join(homedir(), repository.slice(1))
+  const home = repository === '~' || repository.startsWith('~/') ? homeFolder() : undefined
+  if (home !== undefined) return join(home, repository.slice(1))
   throw new CairnError(
     'INVALID_ARGUMENT',
     `Cannot open the repository at ${repository}: want the full path in place of ${repository.split('/')[0]}`,

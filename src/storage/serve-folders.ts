@@ -1,8 +1,8 @@
 import { realpath } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import path from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { CairnError, errnoOf } from '../base/errors.ts'
+import { homeFolder } from '../platform/home-folder.ts'
 import { type GuardOptions, GuardedStorage } from './guarded-storage.ts'
 import { LocalStorage } from './local/local-storage.ts'
 import { toStorageError } from './local/system-error.ts'
@@ -16,6 +16,8 @@ export interface ServeFoldersOptions extends GuardOptions {
   readonly restrictToPaths?: readonly string[] | undefined
   /** Repositories that may be opened or made, and no folder below them. */
   readonly restrictToRepositories?: readonly string[] | undefined
+  /** Whether a storage is append-only although `appendOnly` does not say so. */
+  readonly isAppendOnly?: ((storage: Storage) => Promise<boolean>) | undefined
 }
 
 /**
@@ -43,16 +45,19 @@ async function openServedFolder(request: OpenRequest, options: ServeFoldersOptio
   const { create, mayContain } = request
   const names = Array.isArray(mayContain) ? mayContain.filter((name) => typeof name === 'string') : []
   const storage = create ? await LocalStorage.create(folder, { mayContain: names }) : await LocalStorage.open(folder)
-  return new GuardedStorage(storage, options)
+  const appendOnly = options.appendOnly || (await options.isAppendOnly?.(storage))
+  return new GuardedStorage(storage, { ...options, appendOnly })
 }
 
 /** The real path of what a client names; where it does not exist, that of the folder it would be in. */
 async function resolveRequest(text: string): Promise<string> {
-  if (/^~[^/]/.test(text)) {
-    const user = text.split('/')[0]
-    throw new CairnError('INVALID_ARGUMENT', `Cannot open ${text}: want the full path in place of ${user}`)
-  }
-  const folder = path.resolve(text.startsWith('~') ? path.join(homedir(), text.slice(1)) : text)
+  const home = text === '~' || text.startsWith('~/') ? homeFolder() : undefined
+  if (text.startsWith('~') && home === undefined)
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      `Cannot open ${text}: want the full path in place of ${text.split('/')[0]}`,
+    )
+  const folder = path.resolve(home === undefined ? text : path.join(home, text.slice(1)))
   try {
     return await realFolder(folder)
   } catch (error) {

@@ -43,7 +43,7 @@ describe('config', () => {
     assert.match(id, /^[0-9a-f]{32}$/)
     assert.equal(
       await run(location, '--list'),
-      `[repository]\nversion = 1\nid = ${id}\nadditional_free_space = 2G\nstorage_quota = 1536G\n`,
+      `[repository]\nversion = 1\nid = ${id}\nadditional_free_space = 2G\nstorage_quota = 1536G\nappend_only = 0\n`,
     )
     assert.equal(await run('--delete', location, 'storage_quota'), '')
     assert.deepEqual(JSON.parse(await run('--json', '-l', '-r', location)), {
@@ -51,10 +51,15 @@ describe('config', () => {
       id,
       additional_free_space: 2 ** 31,
       storage_quota: 0,
+      append_only: false,
     })
     assert.deepEqual(JSON.parse(await run('--json', location, 'additional_free_space')), {
       additional_free_space: 2 ** 31,
     })
+    assert.equal(await run(location, 'append_only', '1'), '')
+    assert.equal(await run(location, 'append_only'), '1\n')
+    assert.equal(await run('--delete', location, 'append_only'), '')
+    assert.equal(await run(location, 'append_only'), '0\n')
     assert.equal((await config(repository, ['additional_free_space'], { CAIRN_REPO: location })).stdout, '2G\n')
   })
 
@@ -65,9 +70,13 @@ describe('config', () => {
     for (const [args, message] of [
       [['additional_freespace', '1G'], /did you mean additional_free_space\?/],
       [['quota', '1G'], /did you mean storage_quota\?/],
-      [['append_only', '1'], /want one of version, id, additional_free_space, storage_quota/],
+      [['hostname', '1'], /want one of version, id, additional_free_space, storage_quota, append_only/],
+      [['append_only', '2'], /1 for on, 0 for off/],
       [['constructor', '1'], /want one of version/],
-      [['id', 'ab'.repeat(16)], /'id': it is fixed for good; what can be changed is additional_free_space and/],
+      [
+        ['id', 'ab'.repeat(16)],
+        /'id': it is fixed for good; what can be changed is additional_free_space, storage_quota/,
+      ],
       [['storage_quota', 'lots'], /Cannot read the size 'lots'/],
       [['storage_quota', '-1'], /unknown option|Cannot read the size/],
       [['storage_quota', ''], /Cannot read the size ''/],

@@ -83,3 +83,20 @@ describe('cairn doctor', () => {
     assert.equal(noList.exitCode, 2)
   })
 })
+
+describe('cairn doctor --max-age', () => {
+  it('asks the repository that is named, and ends with warnings', async () => {
+    const asked: unknown[] = []
+    const snapshotAges = async () => ({
+      examineSnapshotAges: async ({ location }: { location: string }, options: unknown) => {
+        asked.push([location, options])
+        return [{ status: 'warning', subject: 'ann: /home', message: 'is 3 days old', advice: 'look' } as const]
+      },
+    })
+    const argv = ['doctor', '-q', '-r', '/backups', '/', '--max-age', '2d', '--mountinfo', mountInfo('ext4', 'rw')]
+    const { exitCode, stdout } = await runCli(argv, { operations: { ...operations, snapshotAges } })
+    assert.deepEqual([exitCode, stdout], [3, 'warning ann: /home: is 3 days old\n        look\n'])
+    assert.deepEqual(asked, [['/backups', { paths: ['/'], maxAgeMs: 48 * 60 * 60 * 1000 }]])
+    assert.equal((await runCli(['doctor', '--max-age', 'old'], { operations })).exitCode, 2)
+  })
+})

@@ -71,7 +71,19 @@ describe('cairn mount', () => {
         'gid=6,umask=077,ignore_permissions',
         '-a',
         'web-*',
-      ].concat(['--last', '3', '--strip-components', '2', '--numeric-ids', '--workers', '4', '-e', '*.o']),
+      ].concat([
+        '--sort-by',
+        'name',
+        '--last',
+        '3',
+        '--strip-components',
+        '2',
+        '--numeric-ids',
+        '--workers',
+        '4',
+        '-e',
+        '*.o',
+      ]),
     )
     const {
       allowOther,
@@ -79,23 +91,23 @@ describe('cairn mount', () => {
       uid,
       gid,
       umask,
-      glob,
-      last,
+      filter,
+      order,
       stripComponents,
       numericIds,
       workers,
       patterns,
     } = options
     assert.deepEqual(
-      { allowOther, ignorePermissions, uid, gid, umask, glob, last, stripComponents, numericIds, workers, patterns },
+      { allowOther, ignorePermissions, uid, gid, umask, filter, order, stripComponents, numericIds, workers, patterns },
       {
         allowOther: true,
         ignorePermissions: true,
         uid: 5,
         gid: 6,
         umask: 0o77,
-        glob: 'web-*',
-        last: 3,
+        filter: { prefix: undefined, glob: 'web-*', finished: false },
+        order: { sortBy: ['name'], first: undefined, last: 3 },
         stripComponents: 2,
         numericIds: true,
         workers: 4,
@@ -114,7 +126,7 @@ describe('cairn mount', () => {
       [['/r', '/mnt', '-o', 'uid=ann'], /is unknown/],
       [['/r', '/mnt', '-o', 'umask=9'], /is unknown/],
       [['/r::monday', '/mnt', '--last', '2'], /when 'monday' is named/],
-      [['/r', '/mnt', '--first', '2', '--last', '2'], /--first with --last/],
+      [['/r', '/mnt', '--first', '2', '--last', '2'], /'--first <N>' cannot be used with option '--last <N>'/],
       [['/r', '/mnt', '--first', '0'], /whole number/],
       [['/r', '/mnt', '--port', '80'], /--port without --webdav/],
       [['/r', '--webdav', '--port', '70000'], /port from 0 to 65535/],
@@ -166,6 +178,8 @@ describe('cairn mount', () => {
     const { exitCode } = await run(argv, { background: background({}) })
     assert.deepEqual([exitCode, ran, detached], [7, [argv], 0])
     assert.equal((await run(argv, { background: background({ run: async () => undefined }) })).exitCode, 0)
+    const borg = await run(argv, { calledAs: 'borg', background: background({ run: async () => 13 }) })
+    assert.equal(borg.exitCode, 13) // which it was told already as Borg's
     const inside = await run(argv, { background: background({ isInside: true }) })
     assert.deepEqual([inside.exitCode, inside.options.mountPoint, detached], [0, '/mnt', 1])
     assert.ok(!inside.stderr.includes('unmounted'))

@@ -17,6 +17,7 @@ const snapshots = [aSnapshot(), aSnapshot({ name: 'tuesday', id: 'fe'.repeat(16)
 
 const operations: Operations = {
   doctor: () => import('../../src/operations/doctor.ts'),
+  snapshotAges: () => import('../../src/operations/snapshot-ages.ts'),
   mount: () => import('../../src/operations/mount.ts'),
   createDryRun: () => import('../../src/operations/create-dry-run.ts'),
   patterns: () => import('../../src/operations/patterns.ts'),
@@ -70,7 +71,12 @@ const operations: Operations = {
       for (let number = 0; number < 100_000; number++) await visitor.onEntry(anEntry({ path: `home/ann/${number}` }))
     },
   }),
+  createFromPipe: () => Promise.reject(new Error('not pretended')),
   extract: () => Promise.reject(new Error('not pretended')),
+  export: () => Promise.reject(new Error('not pretended')),
+  import: () => Promise.reject(new Error('not pretended')),
+  verify: () => Promise.reject(new Error('not pretended')),
+  archiveFormat: () => import('../../src/operations/archive-format.ts'),
   info: () => Promise.reject(new Error('not pretended')),
   key: () => Promise.reject(new Error('not pretended')),
   config: () => Promise.reject(new Error('not pretended')),

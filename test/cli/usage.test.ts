@@ -248,4 +248,8 @@ describe('version', () => {
     assert.equal(line?.['message_type'], 'version')
     assert.equal(line?.['version'], VERSION)
   })
+
+  it('refers to the packages of a checkout for their licences', async () => {
+    assert.match((await runCli(['version', '--licenses'])).stdout, /node_modules/)
+  })
 })

@@ -49,7 +49,7 @@ const BORG_OPTIONS: readonly BorgOption[] = [
   { flags: '--noacls', commands: ATTRIBUTES, sets: NO_ATTRIBUTES('acls') },
   { flags: '--noflags', commands: ATTRIBUTES, sets: NO_ATTRIBUTES('flags') },
   { flags: '--nobsdflags', commands: ATTRIBUTES, sets: NO_ATTRIBUTES('flags') },
-  { flags: '--numeric-owner', commands: [...ATTRIBUTES, 'diff'], sets: () => ({ numericIds: true }) },
+  { flags: '--numeric-owner', commands: [...ATTRIBUTES, 'diff', 'mount'], sets: () => ({ numericIds: true }) },
   { flags: '--sparse', commands: ATTRIBUTES, sets: () => ({}) }, // holes are always kept, and always restored
 
   // As it is anyway.
@@ -60,7 +60,7 @@ const BORG_OPTIONS: readonly BorgOption[] = [
   { flags: '--continue', commands: ['extract'], sets: () => ({}) }, // files that are right are left as they are
   {
     flags: '--chunker-params <PARAMS>',
-    commands: ['create'],
+    commands: ['create', 'import'],
     ignored: "how files are cut is said once, to 'cairn init'",
   },
   {
@@ -75,7 +75,11 @@ const BORG_OPTIONS: readonly BorgOption[] = [
   })),
 
   { flags: '--save-space', commands: ['check', 'delete', 'prune'], ignored: ONE_STEP },
-  { flags: '-c, --checkpoint-interval <SECONDS>', commands: ['delete', 'prune', 'rewrite'], ignored: ONE_STEP },
+  {
+    flags: '-c, --checkpoint-interval <SECONDS>',
+    commands: ['delete', 'prune', 'rewrite', 'import'],
+    ignored: ONE_STEP,
+  },
   { flags: '--force', commands: ['prune'], ignored: 'a snapshot that is damaged can be deleted like any other' },
   { flags: '--keep-security-info', commands: ['delete'], ignored: 'there is none here' },
   { flags: '--cache-only', commands: ['delete'], refused: `${NO_CACHE}, and nothing else was to be deleted` },
@@ -110,11 +114,6 @@ const BORG_OPTIONS: readonly BorgOption[] = [
     refused: "what lies beside such a file is left out by 'cairn create' only; name the folders with --exclude",
   })),
 
-  {
-    flags: '--append-only',
-    commands: ['init'],
-    refused: 'who may write to a folder may also delete in it; make the repository without it',
-  },
   { flags: '-c, --cache', commands: ['config'], refused: NO_CACHE },
 ]
 

@@ -99,7 +99,7 @@ async function completeSnapshot(
     return { ...NOTHING, kept, separators: ['::'], candidates: await names(repository ?? known) }
   }
   // Borg's first argument never is a snapshot by itself; nor is one that may be a repository, unless that is known.
-  const isFirst = place.values.length === 0
+  const isFirst = place.values.length === 0 || !beginsWithSnapshot(place.command)
   const isRepository = current.includes('/') || context.asBorg || (orRepository && known === undefined)
   if (isFirst && isRepository) return { ...NOTHING, otherwise: 'folders' }
   const candidates = (await names(known)).filter(({ word }) => !word.startsWith('-') && !word.includes('::'))
@@ -110,12 +110,20 @@ async function completeSnapshot(
 function repositoryBefore({ world, asBorg }: CommandContext, { command, options, values }: Place): string | undefined {
   const known = options.get('repo') ?? variable(world.env, 'REPO')
   const [first] = values
-  if (first === undefined) return known
+  if (first === undefined || !beginsWithSnapshot(command)) return known
   const { repository } = splitLocation(first)
   if (repository !== first) return repository ?? known
-  const [argument] = command.registeredArguments
-  const mayBeRepository = argument !== undefined && kindOfArgument(argument).orRepository === true
-  return mayBeRepository && (asBorg || known === undefined) ? first : known
+  const isRepository = firstKind(command)?.orRepository && (asBorg || known === undefined)
+  return isRepository ? first : known
+}
+
+/** The first argument of a command is a snapshot, or its repository. */
+function beginsWithSnapshot(command: Command): boolean {
+  return firstKind(command)?.isSnapshot ?? false
+}
+
+function firstKind({ registeredArguments: [argument] }: Command): ValueKind | undefined {
+  return argument && kindOfArgument(argument)
 }
 
 /** The snapshots of a repository as they can be typed. */

@@ -40,7 +40,7 @@ const KINDS: Readonly<Record<string, ValueKind>> = {
   COMMAND: { isCommand: true },
   MODE: { words: ['repokey', 'keyfile', 'none'] },
   ALGORITHM: { words: ['none', 'lz4', 'zstd', 'zlib', 'lzma'] },
-  SETTING: { words: ['additional_free_space', 'storage_quota', 'version', 'id'] },
+  SETTING: { words: ['additional_free_space', 'storage_quota', 'append_only', 'version', 'id'] },
   KEYS: { words: ['timestamp', 'name', 'id'], isList: true },
   FIELDS: { words: ['host', 'paths', 'tags'], isList: true },
   OPTIONS: { words: ['allow_other', 'ignore_permissions', 'uid=', 'gid=', 'umask='], isList: true },

@@ -20,7 +20,7 @@ export function reportWarning(
 }
 
 /** Codes of issues whose text is a sentence about the path (`it changed while it was read`); that of others is a reason (`permission denied`). */
-const SENTENCES = new Set(['SKIPPED', 'CHANGED', 'UNSTABLE'])
+const SENTENCES = new Set(['SKIPPED', 'CHANGED', 'UNSTABLE', 'LEFT_OUT'])
 
 const VERBS = { scan: 'read', read: 'read', restore: 'restore' } as const
 

@@ -1,4 +1,5 @@
-import { WorkerPool, workerUrl } from '../../platform/worker-pool.ts'
+import { workerScript } from '../../platform/installation.ts'
+import { WorkerPool } from '../../platform/worker-pool.ts'
 import type { EntryBatch } from './entry-batch.ts'
 import type { WalkPart, WalkRoot } from './folder-walk.ts'
 import type { ScanJob, ScanResult, StepResult } from './scan-worker.ts'
@@ -35,7 +36,7 @@ export class Scan {
   #failure: { readonly error: unknown } | undefined
 
   constructor(roots: readonly WalkRoot[], selection: SelectionOptions, threads: number) {
-    this.#pool = new WorkerPool({ url: scanWorkerUrl(), count: threads, init: selection })
+    this.#pool = new WorkerPool({ script: scanWorker(), count: threads, init: selection })
     this.#idle = Array.from({ length: threads }, (_, i) => threads - 1 - i)
     this.#stretches = roots.map((root, i) => this.#stretch(root, i))
     this.#pump()
@@ -114,6 +115,6 @@ export class Scan {
   }
 }
 
-export function scanWorkerUrl(): URL {
-  return workerUrl(import.meta.url, 'scan-worker')
+export function scanWorker(): URL | string {
+  return workerScript('sources/folder/scan-worker')
 }

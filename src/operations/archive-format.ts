@@ -1,0 +1,2 @@
+/** What archives are, for those who name them. */
+export { type ArchiveFormat, type TarFilter, formatOfName } from '../archives/archive-format.ts'

@@ -1,0 +1,90 @@
+import { closeSync, fstatSync, openSync, read } from 'node:fs'
+import { promisify } from 'node:util'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import type { ByteSource, RandomSource } from '../base/byte-stream.ts'
+import { toSystemPath } from '../base/raw-name.ts'
+import { ReadableSource } from '../base/readable-source.ts'
+import { PipeInput } from './pipe-input.ts'
+import { systemError } from './system-error.ts'
+
+/** Bytes of a file or of standard input. Throws system errors. To be disposed of, wherever it was left. */
+export interface InputStream extends ByteSource, Disposable {
+  /** Size of a regular file. */
+  readonly sizeBytes: number | undefined
+}
+
+/** Opens a file that the user named, be it a symlink or a FIFO. */
+export function openInputStream(path: string, options: AbortOptions = {}): InputStream {
+  const fd = openSync(toSystemPath(path), 'r')
+  try {
+    return inputStream(fd, options)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+/** A regular file to be read anywhere. Throws system errors; `ESPIPE` for what is no regular file. To be disposed of. */
+export function openRandomInput(path: string): RandomSource & Disposable {
+  const fd = openSync(toSystemPath(path), 'r')
+  const stats = fstatSync(fd)
+  if (!stats.isFile()) {
+    closeSync(fd)
+    throw systemError('ESPIPE', 'read', path)
+  }
+  return {
+    sizeBytes: stats.size,
+    async readAt(target, position) {
+      let done = 0
+      while (done < target.length) {
+        const { bytesRead } = await readSome(fd, target, done, target.length - done, position + done)
+        if (bytesRead === 0) break
+        done += bytesRead
+      }
+      return done
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  }
+}
+
+/** Standard input, whatever it is. Nobody else may read from it. */
+export function standardInput(options: AbortOptions = {}): InputStream {
+  return inputStream(0, options)
+}
+
+/*
+ * Reading into memory that is there already takes a third of the processor time that Node's streams take, which make new memory for
+ * every piece: 0.4 s and not 1.2 s for 1.5 GB. Node waits for pipes without a thread that would keep the process from ending.
+ */
+function inputStream(fd: number, { signal }: AbortOptions): InputStream {
+  const stats = fstatSync(fd)
+  if (stats.isFIFO() || stats.isSocket()) return new PipeInput(fd, signal)
+  if (fd === 0 && !stats.isFile()) {
+    const source = new ReadableSource(process.stdin, { signal })
+    return {
+      sizeBytes: undefined,
+      read: (target) => source.read(target),
+      [Symbol.dispose]: () => void process.stdin.destroy(),
+    }
+  }
+  return {
+    sizeBytes: stats.isFile() ? stats.size : undefined,
+    read: (target) => readFile(fd, target, signal),
+    [Symbol.dispose]: () => {
+      if (fd !== 0) closeSync(fd)
+    },
+  }
+}
+
+const readSome = promisify(read)
+
+async function readFile(fd: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<number> {
+  let done = 0
+  while (done < target.length) {
+    throwIfAborted(signal)
+    const { bytesRead } = await readSome(fd, target, done, target.length - done, null)
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return done
+}
