@@ -39,7 +39,14 @@ describe('the npm package, besides', () => {
     const { commander: _, yauzl: __, ...dependencies } = readPackageJson().dependencies
     const { name, version, description, license, engines } = readPackageJson()
     const bin = { cairn: 'lib/cairn.js' }
-    assert.deepEqual(manifest, { name, version, description, license, engines, type: 'module', bin, dependencies })
+    const directories = { man: 'man' }
+    const own = { name, version, description, license, engines, type: 'module', bin, directories, dependencies }
+    assert.deepEqual(manifest, own)
+  })
+
+  it('has the manual, where npm looks for it', () => {
+    const page = spawnSync('tar', ['-xOf', archive(built()), 'package/man/cairn-create.1'], { encoding: 'utf8' })
+    assert.match(page.stdout, /^\.TH CAIRN\\-CREATE 1 /)
   })
 
   it('is the same, byte for byte, when it is built again', () => {
