@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { NOTICES_FILE } from '../../src/platform/installation.ts'
 import { MAIN_FILE, bundlePackage } from './bundle.ts'
@@ -25,7 +25,7 @@ export async function buildPackage(out: string, addons: ReadonlyMap<string, stri
     license,
     type: 'module',
     bin: { [name]: `lib/${MAIN_FILE}` },
-    directories: { man: 'man' },
+    man: writeManual(path.join(folder, 'man')).map((page) => `man/${page}`),
     dependencies: Object.fromEntries(Object.entries(dependencies).filter(([name]) => nativePackages.includes(name))),
     engines,
   }
@@ -33,15 +33,18 @@ export async function buildPackage(out: string, addons: ReadonlyMap<string, stri
   writeFileSync(path.join(folder, NOTICES_FILE), formatNotices(packages.map(packageNotice)))
   for (const file of ['README.md', 'LICENSE']) copyFileSync(path.join(ROOT, file), path.join(folder, file))
 
-  writeManual(path.join(folder, 'man'))
-
   const args = ['pack', '--silent', '--ignore-scripts', '--pack-destination', out]
   return path.join(out, execFileSync('npm', args, { cwd: folder, encoding: 'utf8' }).trim())
 }
 
-/** Writes the pages of the manual, with the date of the last commit, so that the same checkout gives the same bytes. */
-function writeManual(folder: string): void {
+/**
+ * Writes the pages of the manual, with the date of the last commit, so that the same checkout gives the same bytes.
+ *
+ * @returns the names of the files
+ */
+function writeManual(folder: string): string[] {
   const commit = spawnSync('git', ['log', '-1', '--format=%ct'], { cwd: ROOT, encoding: 'utf8' })
   const env = { SOURCE_DATE_EPOCH: commit.status === 0 ? commit.stdout.trim() : '', ...process.env }
   execFileSync(process.execPath, [path.join(ROOT, 'src/main.ts'), 'man', '--quiet', '--output', folder], { env })
+  return readdirSync(folder).sort()
 }

@@ -35,13 +35,18 @@ describeProgram('the npm package', install, needs(HAS_REGISTRY, 'needs the npm r
 
 describe('the npm package, besides', () => {
   it('needs nothing but packages with native libraries, as this checkout has them', () => {
-    const manifest: unknown = JSON.parse(readFileSync(`${built()}/npm/package.json`, 'utf8'))
+    const { man, ...manifest } = JSON.parse(readFileSync(`${built()}/npm/package.json`, 'utf8')) as { man: string[] }
     const { commander: _, yauzl: __, ...dependencies } = readPackageJson().dependencies
     const { name, version, description, license, engines } = readPackageJson()
     const bin = { cairn: 'lib/cairn.js' }
-    const directories = { man: 'man' }
-    const own = { name, version, description, license, engines, type: 'module', bin, directories, dependencies }
-    assert.deepEqual(manifest, own)
+    assert.deepEqual(manifest, { name, version, description, license, engines, type: 'module', bin, dependencies })
+    assert.deepEqual(
+      man,
+      readdirSync(`${built()}/npm/man`)
+        .map((page) => `man/${page}`)
+        .sort(),
+    )
+    assert.ok(man.includes('man/cairn-create.1'))
   })
 
   it('has the manual, where npm looks for it', () => {
