@@ -92,6 +92,8 @@ export interface FuseRequest {
   /** What the reply says it is an answer to. */
   readonly unique: bigint
   readonly node: bigint
+  /** Number of the thread that waits for it; 0 where that cannot be seen from here. */
+  readonly thread: number
   readonly body: Buffer
 }
 
@@ -131,6 +133,7 @@ export function decodeRequest(bytes: Buffer): FuseRequest | undefined {
     opcode: bytes.readUInt32LE(4),
     unique: bytes.readBigUInt64LE(8),
     node: bytes.readBigUInt64LE(16),
+    thread: bytes.readUInt32LE(32),
     body: bytes.subarray(HEADER_BYTES),
   }
 }
