@@ -283,6 +283,7 @@ class CreateRun {
       tree: archived.tree,
       stamps: archived.stamps,
       samples: archived.samples,
+      furtherNames: archived.furtherNames,
       root: archived.root,
       checkpoint,
       leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),
