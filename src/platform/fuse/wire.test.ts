@@ -91,7 +91,7 @@ describe('FUSE messages', () => {
     assert.equal(version(7, 22), undefined)
     assert.equal(version(6, 99), undefined)
     const reply = encodeInit(init(7, 31), false)
-    assert.equal(reply?.toString('hex', 0, 32), '070000001f0000000000020001e8e40040003000001000000100000000010000')
+    assert.equal(reply?.toString('hex', 0, 32), '070000001f000000000002000168e40040003000001000000100000000010000')
   })
 
   it('list names, padded to eight bytes, as long as there is room', () => {

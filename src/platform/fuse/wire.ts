@@ -58,12 +58,12 @@ export const MAX_READ_BYTES = 1 << 20
 export const REQUEST_BUFFER_BYTES = 64 << 10
 const MAX_WRITE_BYTES = 4096
 
+/** Not ASYNC_DIO: who reads with O_DIRECT then waits where no signal reaches him. */
 const INIT_FLAGS = {
   ASYNC_READ: 1 << 0,
   IOCTL_DIR: 1 << 11,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
-  ASYNC_DIO: 1 << 15,
   PARALLEL_DIROPS: 1 << 18,
   POSIX_ACL: 1 << 20,
   /** Reading the device tells a connection that was cut from one that was unmounted. */
