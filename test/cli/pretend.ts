@@ -111,5 +111,5 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   clock: systemClock,
   operations,
   makeFolder: async () => {},
-  background: { run: async () => undefined, isInside: false, detach: async () => {} },
+  background: { run: async () => undefined, isInside: false, detach: async () => process.stderr },
 })
