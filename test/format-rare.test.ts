@@ -29,7 +29,9 @@ describe('a snapshot of everything, read with docs/format.md', { skip: needs(IS_
     }
 
     const reader = new ForeignReader(repository.location, '')
-    const [record] = [...reader.snapshots().values()] as [{ tree: string; root: string; samples: string }]
+    const [record] = [...reader.snapshots().values()] as [
+      { tree: string; root: string; samples: string; furtherNames: string },
+    ]
     const nodes = new Map<string, ForeignNode>()
     const walk = (tree: Buffer, folder: string): void => {
       for (const node of reader.nodes(tree)) {
@@ -72,6 +74,12 @@ describe('a snapshot of everything, read with docs/format.md', { skip: needs(IS_
     assert.deepEqual(flags, [1, 2, 4])
     assert.equal(nodes.get('xattrs/user')?.tags.get(10)?.[0], 1) // in chunks
     assert.ok((nodes.get('sparse/many')?.sizeBytes ?? 0) > reader.content(nodes.get('sparse/many')?.tags.get(4)).length)
+
+    const linked = [...nodes.values()].flatMap((node) => node.tags.get(8) ?? [])
+    assert.deepEqual(
+      reader.content(Buffer.from(record.furtherNames, 'base64')),
+      Buffer.concat(linked.flatMap((name) => [Buffer.of(name.length), name])),
+    )
 
     const root = ForeignReader.node(Buffer.from(record.root, 'base64'))
     assert.deepEqual([root.mode, ...root.owner], [0o2751, 77, 88])

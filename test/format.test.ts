@@ -266,6 +266,7 @@ describe('docs/format.md', () => {
       tree: Buffer.alloc(32),
       stamps: Buffer.alloc(1),
       samples: Buffer.alloc(1),
+      furtherNames: Buffer.alloc(1),
       root: { name: 'n', type: 'fifo', mode: 0, uid: 0, gid: 0, user: '', group: '', sizeBytes: 0, mtimeNs: 0n },
       checkpoint: true,
       leftOut: ['acls'],

@@ -16,10 +16,10 @@ import path from 'node:path'
 import { before, describe, it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { testBytes } from '../src/chunker/testing.ts'
-import { run } from '../src/platform/testing.ts'
+import { hasPrograms, run } from '../src/platform/testing.ts'
 import { commitFolder } from './full-snapshot.ts'
 import { SKIP_UNLESS_FUSE, isMounted, mount, unmount, until } from './mounting.ts'
-import { TestRepository, cairn, newFolder } from './testing.ts'
+import { TestRepository, cairn, cairnCommand, newFolder } from './testing.ts'
 
 let repository: TestRepository
 
@@ -94,7 +94,8 @@ describe('a mount in the background', { skip: SKIP_UNLESS_FUSE }, () => {
     assert.ok(!isMounted(directory))
   })
 
-  it('tells what is damaged in the file that its standard error is', async () => {
+  it('tells in the system log what is damaged, and why it ended', (t) => {
+    if (!hasPrograms(t, 'unshare', 'python3')) return
     const copy = repository.copy()
     for (const key of copy.objects('packs/')) {
       const bytes = readFileSync(path.join(copy.location, key))
@@ -102,17 +103,38 @@ describe('a mount in the background', { skip: SKIP_UNLESS_FUSE }, () => {
       writeFileSync(path.join(copy.location, key), bytes)
     }
     const directory = newFolder()
-    const log = `${newFolder()}/log`
-    const fd = openSync(log, 'w')
-    const main = new URL('../src/main.ts', import.meta.url).pathname
-    const child = spawn(process.execPath, [main, 'mount', `${copy.location}::latest`, directory], {
-      stdio: ['ignore', 'ignore', fd],
-    })
-    closeSync(fd)
-    await until(() => isMounted(directory) && child.exitCode === 0)
-    assert.throws(() => readFileSync(`${directory}/large`), { code: 'EIO' })
-    await until(() => readFileSync(log, 'utf8').includes('cannot read snapshot-1/large: '))
-    unmount(directory)
+    const devices = newFolder()
+    // Devices of its own, among them the log.
+    const printed = run(
+      'unshare',
+      '-m',
+      'sh',
+      '-c',
+      `for name in null zero urandom fuse; do touch ${devices}/$name; mount --bind /dev/$name ${devices}/$name; done
+      mkdir ${devices}/control; mount -t fusectl none ${devices}/control; mount --rbind ${devices} /dev
+      exec python3 -c "$0" "$1"`,
+      `
+import socket, subprocess, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/dev/log")
+subprocess.run(["sh", "-c", sys.argv[1]])
+log.setblocking(False)
+try:
+    while True: print(log.recv(65536).decode())
+except BlockingIOError: pass`,
+      `${cairnCommand(['mount', `${copy.location}::latest`, directory])} 2>&1 | cat
+      server=$(pgrep -f '[m]ain.ts mount .*${directory}')
+      cat ${directory}/large > /dev/null 2>&1 || echo failed
+      echo 1 > /dev/control/$(stat -c %Ld ${directory})/abort
+      while [ -e /proc/$server ]; do :; done`,
+    )
+    const [mounted = '', failed, ...logged] = printed.trim().split('\n')
+    assert.deepEqual([mounted, failed], [`cairn: mounted on ${directory}; 'cairn umount' ends it`, 'failed'])
+    const cut = logged.pop() ?? ''
+    assert.ok(logged.length > 0)
+    for (const line of logged)
+      assert.match(line, /^<12>.* cairn\[\d+\]: warning: cannot read snapshot-1\/large: Cannot read pack /)
+    assert.match(cut, /cairn\[\d+\]: error: Cannot go on serving .*; mount it again$/)
   })
 
   it('prints JSON', () => {

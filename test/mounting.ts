@@ -31,8 +31,18 @@ export interface Mounted {
 
 /** Runs `cairn mount --foreground WHAT DIR …` until the test ends. */
 export async function mount(t: TestContext, what: readonly string[], ...more: string[]): Promise<Mounted> {
+  return mountWith(t, {}, what, ...more)
+}
+
+/** The same with more of an environment. */
+export async function mountWith(
+  t: TestContext,
+  env: Record<string, string>,
+  what: readonly string[],
+  ...more: string[]
+): Promise<Mounted> {
   const directory = newFolder()
-  const child = startCairn(['mount', '--foreground', ...what, directory, ...more])
+  const child = startCairn(['mount', '--foreground', ...what, directory, ...more], { env })
   const exited = once(child, 'exit')
   let printed = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (printed += text))

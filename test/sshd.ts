@@ -129,7 +129,11 @@ const sockets = new Set<net.Socket>()
 /** A way to a server on this machine, on a port of its own, that counts what goes through it. */
 export class Proxy {
   bytesUp = 0
+  connections = 0
+  /** Whether new connections are cut at once. */
+  isClosed = false
   readonly port: number
+  readonly #own = new Set<net.Socket>()
 
   private constructor(port: number) {
     this.port = port
@@ -141,12 +145,19 @@ export class Proxy {
     await once(server, 'listening')
     const proxy = new Proxy((server.address() as net.AddressInfo).port)
     server.on('connection', (client) => {
+      proxy.connections++
+      if (proxy.isClosed) {
+        client.destroy()
+        return
+      }
       const far = net.connect(to, '127.0.0.1')
       for (const socket of [client, far]) {
         sockets.add(socket)
+        proxy.#own.add(socket)
         socket.on('error', () => undefined)
         socket.on('close', () => {
           sockets.delete(socket)
+          proxy.#own.delete(socket)
           ;(socket === client ? far : client).destroy()
         })
       }
@@ -167,5 +178,19 @@ export class Proxy {
     })
     server.unref()
     return proxy
+  }
+
+  /** Cuts all connections. */
+  cut(): void {
+    for (const socket of this.#own) socket.destroy()
+  }
+
+  /** Passes nothing on, either way, until `resume`. */
+  stall(): void {
+    for (const socket of this.#own) socket.pause()
+  }
+
+  resume(): void {
+    for (const socket of this.#own) socket.resume()
   }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import path from 'node:path'
@@ -12,7 +12,10 @@ import { toSystemPath } from '../src/base/raw-name.ts'
 import { testBytes } from '../src/chunker/testing.ts'
 import { hasPrograms } from '../src/platform/testing.ts'
 import { commitFolder } from './full-snapshot.ts'
-import { LATIN1_NAME, TestRepository, newFolder, startCairn } from './testing.ts'
+import { SKIP_UNLESS_FUSE } from './mounting.ts'
+import { LATIN1_NAME, TestRepository, needs, newFolder, startCairn } from './testing.ts'
+
+const MOUNT_DAVFS = '/sbin/mount.davfs'
 
 const HOSTILE = [
   '<script>alert(1)<',
@@ -208,6 +211,26 @@ print(json.dumps(rows))`
     assert.match(stdout, /large\s+5242880/)
     assert.equal(readFileSync(output, 'utf8'), 'content of caf\u00e9 \u{1f600}')
     assert.match(stdout, /405 Method Not Allowed/)
+  })
+})
+
+describe('davfs2', { skip: SKIP_UNLESS_FUSE || needs(existsSync(MOUNT_DAVFS), 'needs davfs2') }, () => {
+  it('mounts it, with all that WebDAV knows of', async (t) => {
+    const { url, source } = await newServer(t)
+    const directory = newFolder()
+    const config = path.join(newFolder(), 'davfs2.conf')
+    // Up to davfs2 1.7.1, its own buffer size is less than what Linux from 6.16 on asks for when it lists a folder.
+    writeFileSync(config, 'ask_auth 0\nuse_locks 0\nbuf_size 64\n')
+    execFileSync(MOUNT_DAVFS, [url, directory, '-o', `ro,conf=${config}`], { stdio: 'pipe' })
+    // By blocking calls: davfs2 asks another process.
+    t.after(() => execFileSync('umount', [directory], { stdio: 'pipe' }))
+    assert.deepEqual(readdirSync(directory).sort(), ['empty', 'large', 'lost+found', 'names', 'page.html'])
+    assert.equal(readdirSync(`${directory}/names`).length, HOSTILE.length + 1)
+    for (const name of ['empty', 'large', 'page.html', 'names/<folder>/in', 'names/%00', 'names/caf\u00e9 \u{1f600}'])
+      assert.ok(readFileSync(`${directory}/${name}`).equals(readFileSync(`${source}/${name}`)), name)
+    const { size, mtimeMs } = statSync(`${source}/large`)
+    const there = statSync(`${directory}/large`)
+    assert.deepEqual([there.size, there.mtimeMs], [size, Math.floor(mtimeMs / 1000) * 1000])
   })
 })
 

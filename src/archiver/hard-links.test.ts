@@ -7,11 +7,13 @@ import { testBytes } from '../chunker/testing.ts'
 import { hasPrograms, LATIN1_NAME, newDirectory, SKIP_UNLESS_ROOT } from '../platform/testing.ts'
 import { makeSpecialFile } from '../platform/special-files.ts'
 import { toSystemPath } from '../base/raw-name.ts'
+import { readFurtherNames } from '../snapshot/further-names.ts'
 import { anyNode } from '../snapshot/testing.ts'
 import { openFolderSource } from '../sources/folder-source.ts'
 import { NOTHING_EXCLUDED } from '../sources/folder/selection.ts'
 import { sourceOf } from '../sources/testing.ts'
 import type { SourceEntry } from '../sources/source.ts'
+import type { Archived } from './archiver.ts'
 import { type FirstName, HardLinks } from './hard-links.ts'
 import { archiveInto, contentOf, entriesOf, folderSource, newRepository, nodesOf, traceRun } from './testing.ts'
 
@@ -63,12 +65,17 @@ describe('HardLinks', () => {
   })
 })
 
-/** Path → hard link, of every node that is not a directory. */
+/** Path → hard link, of every node that is not a directory. Those there are must be those that were collected. */
 async function linksOf(
   repository: Parameters<typeof nodesOf>[0],
-  run: Parameters<typeof nodesOf>[1],
+  run: Pick<Archived, 'tree' | 'furtherNames'>,
 ): Promise<Record<string, string | undefined>> {
   const nodes = [...(await nodesOf(repository, run))].filter(([, { type }]) => type !== 'dir')
+  const collected = await Array.fromAsync(readFurtherNames(run.furtherNames, (id) => repository.readChunk(id)))
+  assert.deepEqual(
+    collected.flat(),
+    nodes.flatMap(([, { hardLink }]) => hardLink ?? []),
+  )
   return Object.fromEntries(nodes.map(([path, { hardLink }]) => [path, hardLink]))
 }
 
@@ -107,7 +114,7 @@ describe('files with several names', () => {
     const parent = await archiveInto(repository, folderSource(root))
     const run = await archiveInto(repository, folderSource(root), { parent })
     assert.deepEqual(run.entries.toSorted(), ['U a', 'U b', 'U d/c', `U ${LATIN1_NAME}`, 'd d'].toSorted())
-    assert.deepEqual([run.tree, run.stamps], [parent.tree, parent.stamps])
+    assert.deepEqual([run.tree, run.stamps, run.furtherNames], [parent.tree, parent.stamps, parent.furtherNames])
   })
 
   it('end, after any name was added, removed or written to, in the tree of a run without a parent', async () => {
@@ -139,6 +146,7 @@ describe('files with several names', () => {
         assert.deepEqual(run.issues, [])
         assert.equal(toHex(run.tree), toHex(alone.tree), String(change))
         assert.equal(toHex(run.stamps), toHex(alone.stamps), String(change))
+        assert.equal(toHex(run.furtherNames), toHex(alone.furtherNames), String(change))
       }
     }
   })

@@ -1,6 +1,7 @@
 import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import type { SaveChunk } from '../snapshot/content.ts'
+import { FurtherNamesWriter } from '../snapshot/further-names.ts'
 import { SampleWriter } from '../snapshot/samples.ts'
 import { NO_STAMP, type Stamp, StampWriter } from '../snapshot/stamps.ts'
 import { type TreeNode, sameNode } from '../snapshot/tree-node.ts'
@@ -17,11 +18,12 @@ export interface PendingNode {
   sample: bigint
 }
 
-/** Trees and what change detection needs besides. */
+/** Trees, what change detection needs besides, and which files have several names. */
 export interface Assembled {
   readonly tree: ChunkId
   readonly stamps: Uint8Array
   readonly samples: Uint8Array | undefined
+  readonly furtherNames: Uint8Array
 }
 
 type Step =
@@ -38,6 +40,7 @@ export class TreeAssembly {
   readonly #isLive: (tree: ChunkId) => boolean
   readonly #stamps: StampWriter
   readonly #samples: SampleWriter
+  readonly #furtherNames: FurtherNamesWriter
   readonly #open: OpenDirectory[]
   #queue: Step[] = []
   #head = 0
@@ -48,6 +51,7 @@ export class TreeAssembly {
     this.#isLive = isLive
     this.#stamps = new StampWriter(save)
     this.#samples = new SampleWriter(save)
+    this.#furtherNames = new FurtherNamesWriter(save)
     this.#open = [new OpenDirectory(undefined, undefined, save)]
   }
 
@@ -92,7 +96,12 @@ export class TreeAssembly {
     this.advance()
     const root = this.#open.pop()
     if (this.waiting > 0 || !root || this.#open.length > 0) throw new CairnError('INTERNAL', 'The tree is not complete')
-    return { tree: root.finish(), stamps: this.#stamps.finish(), samples: this.#samples.finish() }
+    return {
+      tree: root.finish(),
+      stamps: this.#stamps.finish(),
+      samples: this.#samples.finish(),
+      furtherNames: this.#furtherNames.finish(),
+    }
   }
 
   /** What there would be if everything ended with the last step taken; the assembly goes on. */
@@ -106,7 +115,12 @@ export class TreeAssembly {
       last = directory.node && { ...directory.node, tree, leaves }
     }
     if (!tree) throw new CairnError('INTERNAL', 'The tree is complete already')
-    return { tree, stamps: this.#stamps.peek(), samples: this.#samples.peek() }
+    return {
+      tree,
+      stamps: this.#stamps.peek(),
+      samples: this.#samples.peek(),
+      furtherNames: this.#furtherNames.peek(),
+    }
   }
 
   #append(node: TreeNode, { old, stamp, sample }: PendingNode): void {
@@ -115,6 +129,7 @@ export class TreeAssembly {
     directory.leaves++
     this.#stamps.add(stamp ?? NO_STAMP)
     this.#samples.add(sample)
+    if (node.hardLink !== undefined) this.#furtherNames.add(node.hardLink)
   }
 
   #close(complete: boolean): void {

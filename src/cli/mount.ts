@@ -24,7 +24,7 @@ newest. Snapshots made meanwhile appear, deleted ones go. Nothing in DIR can be 
 
 The command returns when DIR can be used, and goes on in the background until 'cairn umount DIR';
 with --foreground, until then or Ctrl+C. What cannot be read fails with an I/O error, and a line on
-standard error tells why (in the background only if that is a terminal or a file).
+standard error tells why; once in the background, a line in the system log (journalctl -t cairn).
 
 -o takes allow_other (let other users in), ignore_permissions (whoever gets in may read everything),
 uid=N, gid=N and umask=OCTAL (in place of the owners and modes that are stored).
@@ -109,7 +109,7 @@ async function mount(
       if (output.settings.json) output.json({ message_type: 'mounted', ...rawField('mount_point', mountPoint) })
       else output.note(`cairn: mounted on ${printable(mountPoint)}; 'cairn umount' ends it`)
       output.flush()
-      if (world.background.isInside) await world.background.detach()
+      if (world.background.isInside) output.moveErrors(await world.background.detach())
     },
   })
   if (output.settings.json)

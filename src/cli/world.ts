@@ -92,8 +92,8 @@ export interface Background {
   readonly run: (argv: readonly string[]) => Promise<number | undefined>
   /** Whether this is that process. */
   readonly isInside: boolean
-  /** Lets go of terminal, current folder and standard streams, and lets `run` return. */
-  readonly detach: () => Promise<void>
+  /** Lets go of terminal, current folder and standard streams, and lets `run` return. Resolves to where errors go from then on. */
+  readonly detach: () => Promise<OutputStream>
 }
 
 /** Everything outside the program that it touches, apart from what operations do. */

@@ -70,19 +70,26 @@ class SnapshotCheck {
     const damage: TreeDamage = below ? { ...below, examples: [...below.examples] } : newDamage()
     const ofRoot = snapshot.root && (await this.#nodeProblem(snapshot.root, ''))
     if (ofRoot !== undefined) addFile(damage, '', ofRoot)
-    const detection =
-      (snapshot.stamps && (await this.#contentProblem(snapshot.stamps))) ??
-      (snapshot.samples && (await this.#contentProblem(snapshot.samples)))
+    const beside = await this.#problemBeside(snapshot)
     this.#done++
     this.#progress('')
-    if (isNone(damage) && detection === undefined) return
+    if (isNone(damage) && beside === undefined) return
     // Of a snapshot that was deleted meanwhile nothing needs to be there.
     if (await this.#options.repository.isForgotten(snapshot.id, this.#options)) return
-    this.#report(snapshot, damage, detection)
+    this.#report(snapshot, damage, beside)
   }
 
-  /** @param detection why the next backup cannot compare with what is stored for it */
-  #report(snapshot: Snapshot, damage: TreeDamage, detection: string | undefined): void {
+  /** What follows from damage to what is stored beside the trees, and how it was found. */
+  async #problemBeside({ stamps, samples, furtherNames }: Snapshot): Promise<string | undefined> {
+    const detection =
+      (stamps && (await this.#contentProblem(stamps))) ?? (samples && (await this.#contentProblem(samples)))
+    if (detection !== undefined) return `the next backup has to read all of them again: ${detection}`
+    const names = furtherNames && (await this.#contentProblem(furtherNames))
+    return names && `a mount has to look at all of them to tell how many names one has: ${names}`
+  }
+
+  /** @param beside as of `#problemBeside` */
+  #report(snapshot: Snapshot, damage: TreeDamage, beside: string | undefined): void {
     const isDamaged = !isNone(damage)
     const { files, directories, examples } = damage
     const affected = {
@@ -92,9 +99,7 @@ class SnapshotCheck {
       directories,
       paths: examples.map(({ path }) => path),
     }
-    const what = isDamaged
-      ? describeDamage(damage)
-      : `its files can be restored, but the next backup has to read all of them again: ${detection}`
+    const what = isDamaged ? describeDamage(damage) : `its files can be restored, but ${beside}`
     this.#options.findings.error({
       code: 'DATA_CORRUPT',
       object: `commits/${snapshot.id}`,

@@ -126,6 +126,7 @@ describe('check()', () => {
       [{ root: { xattrs: lost } }, 1, /1 file cannot be restored: \/ /],
       [{ snapshot: { stamps: content } }, 0, /can be restored, but the next backup has to read all/],
       [{ snapshot: { samples: content } }, 0, /can be restored, but the next backup has to read all/],
+      [{ snapshot: { furtherNames: content } }, 0, /can be restored, but a mount has to look at all of them/],
     ] as const) {
       const { repository } = await newTestRepository({ encryption: 'none' })
       await (await openSnapshot(repository, 'it', FILES, fields)).commit()

@@ -3,7 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import { toCairnError } from '../base/errors.ts'
 import { type CatalogState, catalogState } from '../repository/labels.ts'
 import type { LoadOptions, Repository } from '../repository/repository.ts'
-import { latestSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
+import { SnapshotCatalog, latestSnapshot } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { Folder, MadeStat } from './entry.ts'
 import { MergedFolder, foldersBelow } from './merged-folder.ts'
@@ -83,14 +83,15 @@ function snapshotLoader(
   { repository, choose, signal, onDamaged }: OpenMountOptions,
   onIssue: MountContext['onIssue'],
 ): () => Promise<readonly Snapshot[]> {
+  const catalog = new SnapshotCatalog()
   let state: CatalogState | undefined
   let chosen: readonly Snapshot[] = []
   return async () => {
     try {
       const found = await catalogState(repository, { signal })
       if (state?.commits === found.commits && state.others === found.others) return chosen
-      if (state && state.commits !== found.commits) await repository.loadIndex({ signal, onDamaged })
-      chosen = choose(await loadSnapshots(repository, { signal, onDamaged }))
+      if (state && state.commits !== found.commits) await repository.followIndex({ signal, onDamaged })
+      chosen = choose(await catalog.load(repository, { signal, onDamaged }))
       state = found
     } catch (error) {
       if (!state) throw error

@@ -71,9 +71,7 @@ export class SnapshotView {
 
   /** @param id number of the node's place */
   async stat(id: bigint, node: TreeNode, path: string): Promise<EntryStat> {
-    // Begun as soon as somebody looks into the snapshot, waited for when it matters.
-    const links = (this.#links ??= this.#loadLinks())
-    if (node.type !== 'dir') await links
+    if (node.type !== 'dir') await this.#loadLinks()
     let holes: HoleTable | undefined
     try {
       holes = await this.holesOf(node, path)
@@ -85,7 +83,10 @@ export class SnapshotView {
 
   /** The same without waiting, if that can be. */
   statNow(id: bigint, node: TreeNode, path: string): EntryStat | undefined {
-    if (node.type !== 'dir' && !this.#loadedLinks) return undefined
+    if (node.type !== 'dir' && !this.#loadedLinks) {
+      this.#loadLinks().catch(() => undefined) // `stat` reports it
+      return undefined
+    }
     if (!node.holes) return this.#toStat(id, node, undefined)
     const what = `the holes of ${toPrintable(path)}`
     try {
@@ -110,12 +111,14 @@ export class SnapshotView {
   }
 
   #loadLinks(): Promise<LinkCounts> {
-    const loading = LinkCounts.load(this.rootId, this.snapshot.tree, this.context.load)
+    if (this.#links) return this.#links
+    const onIssue = (error: unknown): void => this.issue('', error)
+    const loading = LinkCounts.load(this.rootId, this.snapshot, { load: this.context.load, onIssue })
     loading.then(
       (counts) => (this.#loadedLinks = counts),
       () => (this.#links = undefined), // the next one tries again
     )
-    return loading
+    return (this.#links = loading)
   }
 
   #toStat(id: bigint, node: TreeNode, holes: HoleTable | undefined): EntryStat {

@@ -45,7 +45,7 @@ export class SnapshotsFolder extends MadeEntry implements Folder {
   readonly isLasting = false
   readonly #options: SnapshotsFolderOptions
   /** Kept as long as their snapshots are there: what is open below them goes on. */
-  readonly #roots = new Map<string, Folder>()
+  readonly #roots = new Map<Snapshot['id'], Folder>()
   #loadedAtMs = Number.NEGATIVE_INFINITY
   #loaded: readonly Snapshot[] = []
   #entries: Promise<Entries> | undefined
@@ -99,7 +99,8 @@ export class SnapshotsFolder extends MadeEntry implements Folder {
     entries.set(BY_TIME, byTime)
     const newest = newestOf(snapshots)
     if (newest) entries.set(LATEST, leadTo(this.id, LATEST, '', newest))
-    for (const id of this.#roots.keys()) if (!snapshots.some((snapshot) => snapshot.id === id)) this.#roots.delete(id)
+    const shown = new Set(snapshots.map(({ id }) => id))
+    for (const id of this.#roots.keys()) if (!shown.has(id)) this.#roots.delete(id)
     return entries
   }
 

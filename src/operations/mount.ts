@@ -1,5 +1,5 @@
 import os from 'node:os'
-import { systemClock } from '../base/clock.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
 import { FuseAdapter } from '../mount/fuse-adapter.ts'
 import { type MountIssue, type OpenMount, openMount } from '../mount/open-mount.ts'
 import { serveWebdav } from '../mount/webdav.ts'
@@ -10,6 +10,8 @@ import { findSnapshot, loadSnapshots } from '../snapshot/catalog.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { partsOfPath } from '../base/raw-name.ts'
 import { walkTree } from '../snapshot/tree-walk.ts'
+import { openStorage } from '../storage/location.ts'
+import { ReconnectingStorage } from '../storage/reconnecting-storage.ts'
 import { type PatternOption, selectPaths } from './path-selection.ts'
 import { type RepositoryAccess, withRepository } from './repository-access.ts'
 import { filterSnapshots, orderSnapshots, type SnapshotFilter, type SnapshotOrder } from './snapshot-filter.ts'
@@ -111,7 +113,8 @@ async function withShown<T>(
 ): Promise<T> {
   const { stripComponents = 0, numericIds = false, uid, gid, umask = 0 } = options
   const { shows, paths } = selection(options)
-  return withRepository(access, async (repository) => {
+  const clock = access.clock ?? systemClock
+  return withRepository(reconnecting(access, clock), async (repository) => {
     await repository.loadIndex(access)
     const snapshot =
       options.snapshot === undefined
@@ -127,13 +130,22 @@ async function withShown<T>(
       view: { shows, stripComponents, numericIds, uid, gid, umask },
       owner: currentUser(),
       workers: options.workers ?? os.availableParallelism(),
-      clock: access.clock ?? systemClock,
+      clock,
       onDamaged: access.onDamaged,
       onIssue: options.onIssue,
     })
     await opened.root.open() // fails early
     return await use(opened)
   })
+}
+
+/** A mount stays for days, connections do not. */
+function reconnecting(access: RepositoryAccess, clock: Clock): RepositoryAccess {
+  const open = access.openStorage ?? openStorage
+  return {
+    ...access,
+    openStorage: async (...to) => new ReconnectingStorage(await open(...to), { open: () => open(...to), clock }),
+  }
 }
 
 function choose(snapshots: readonly Snapshot[], { filter = {}, order = {} }: ShowOptions): readonly Snapshot[] {

@@ -197,6 +197,7 @@ class SaveRun {
       tree: archived.tree,
       stamps: archived.stamps,
       samples: archived.samples,
+      furtherNames: archived.furtherNames,
       root: archived.root,
       checkpoint,
       leftOut: XATTR_KINDS.filter((kind) => options.attributes?.[kind] === false),

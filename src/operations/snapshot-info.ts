@@ -95,8 +95,8 @@ export interface EntryInfo {
 }
 
 export function toSnapshotInfo(snapshot: Snapshot, index: Pick<LoadedIndex, 'packs'>): SnapshotInfo {
-  const { stats, tree, issues, ...more } = snapshot
-  const { parent: _parent, stamps: _stamps, samples: _samples, root: _root, leftOut: _leftOut, ...rest } = more
+  const { stats, tree, issues, parent: _parent, root: _root, leftOut: _leftOut, ...more } = snapshot
+  const { stamps: _stamps, samples: _samples, furtherNames: _furtherNames, ...rest } = more
   return {
     ...rest,
     incomplete: issues > 0,

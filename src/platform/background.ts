@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { constants as system } from 'node:os'
-import { isatty } from 'node:tty'
+import type { Writable } from 'node:stream'
 import { mountLibc } from './fuse/libc.ts'
 import { NAME_VARIABLE, ownCommand } from './installation.ts'
+import { systemLog } from './system-log.ts'
 
 /**
  * A process that goes on after the command that started it has returned. Node cannot fork: the command line is run once more, and
@@ -47,18 +48,20 @@ export async function runInBackground(
 }
 
 /**
- * In the process that `runInBackground` has started: lets go of the terminal, the current folder and the standard streams, and
- * lets the command return. What is told on standard error from then on is lost, unless that is a file or a terminal: a pipe would keep
- * its reader waiting.
+ * In the process that `runInBackground` has started: lets go of the terminal, the current folder and the standard streams, whoever
+ * reads those, and lets the command return.
+ *
+ * @returns where errors are told from then on: the system's log, as daemons do
  */
-export async function detach(): Promise<void> {
+export async function detach(): Promise<Writable> {
   const libc = mountLibc()
   process.chdir('/')
   libc.setsid()
   const nothing = openSync('/dev/null', constants.O_RDWR)
-  const isKept = isatty(2) || fstatSync(2).isFile()
-  for (const fd of isKept ? [0, 1] : [0, 1, 2]) libc.dup2(nothing, fd)
+  for (const fd of [0, 1, 2]) libc.dup2(nothing, fd)
   closeSync(nothing)
+  const log = systemLog('cairn')
   await new Promise((resolve) => process.send?.('ready', undefined, undefined, resolve) ?? resolve(undefined))
   process.disconnect?.()
+  return log
 }

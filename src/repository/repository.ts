@@ -24,6 +24,7 @@ import {
 import { type ChunkAddress, addressIn } from './chunk-address.ts'
 import { type ChunkTable } from './chunk-table.ts'
 import { type Adoption, loadIndexAndAdopt } from './index/adoption.ts'
+import { extendIndex } from './index/extend-index.ts'
 import { findCopies } from './index/find-copies.ts'
 import {
   type DamageListener,
@@ -35,8 +36,9 @@ import {
 } from './index/load-index.ts'
 import { getOrError } from './index/read-index.ts'
 import { type RepositoryKeys, deriveRepositoryKeys } from './keys.ts'
-import { type SealedSegment, type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
+import { type Segment, SegmentReader, chunkAt } from './segment-reader.ts'
 import { packKey } from './pack/pack-format.ts'
+import { fetchSegment, isMissingPack } from './pack-range.ts'
 import { FORMAT_VERSION, openObject, parseObject } from './sealed-object.ts'
 import { commitKey, findObject, forgottenKey, listIds } from './sessions/open-session.ts'
 import { type KeyFiles } from './slot-store.ts'
@@ -170,6 +172,20 @@ export class Repository {
     this.#setIndex(await loadIndex(this.storage, this.keys, options))
   }
 
+  /**
+   * Brings the index up to date, for reading only: reads what is new since it was loaded; all of it only where space was
+   * reclaimed meanwhile.
+   *
+   * @throws {CairnError} as `loadIndex`; then it is as it was
+   */
+  async followIndex(options: LoadOptions = {}): Promise<void> {
+    const before = this.#newerIndex ?? this.index
+    const extended = await extendIndex(before, this.storage, this.keys, options)
+    // Unless chunks have moved, and all of it was read, meanwhile.
+    if (extended && before === (this.#newerIndex ?? this.index)) this.#setIndex(extended)
+    else await this.loadIndex(options)
+  }
+
   /** `loadIndex` for a `WriteSession` that adopts nothing. */
   async loadIndexToWrite(options: LoadOptions = {}): Promise<void> {
     this.#setIndex(await loadIndex(this.storage, this.keys, { ...options, toWrite: true }))
@@ -195,17 +211,19 @@ export class Repository {
    * @throws {CairnError} `DATA_CORRUPT` naming a damaged record, unless `onDamaged` takes it
    */
   async loadCommits(options: LoadOptions = {}): Promise<CommitRecord[]> {
+    return this.loadCommitsOf(await this.listCommits(options), options)
+  }
+
+  /** The runs that `loadCommits` gives the records of, and those whose records are damaged. */
+  async listCommits(options: AbortOptions = {}): Promise<SessionId[]> {
     const forgotten = await this.#listForgotten(options)
-    return this.#loadCommits(
-      this.index.commits.filter((session) => !forgotten.has(session)),
-      options,
-    )
+    return this.index.commits.filter((session) => !forgotten.has(session))
   }
 
   /** As `loadCommits`, of the runs that are forgotten. */
   async loadForgottenCommits(options: LoadOptions = {}): Promise<CommitRecord[]> {
     const forgotten = await this.#listForgotten(options)
-    return this.#loadCommits(
+    return this.loadCommitsOf(
       this.index.commits.filter((session) => forgotten.has(session)),
       options,
     )
@@ -215,7 +233,8 @@ export class Repository {
     return listIds(this.storage, 'forgotten/', options)
   }
 
-  async #loadCommits(sessions: readonly SessionId[], options: LoadOptions): Promise<CommitRecord[]> {
+  /** The records of these runs, but for those that have been reclaimed meanwhile. @throws {CairnError} as `loadCommits` */
+  async loadCommitsOf(sessions: readonly SessionId[], options: LoadOptions): Promise<CommitRecord[]> {
     const records = await Promise.all(
       sessions.map(async (session) => {
         const key = commitKey(session)
@@ -372,33 +391,4 @@ function findIn({ table, numbers, packs }: IndexedChunks, id: Uint8Array): Chunk
   const found = numbers.find(table, id)
   const pack = found && packs[found.pack]
   return pack && addressIn(pack, found)
-}
-
-/** Whether an error of `getPackRange` or `readChunk` says that the pack is not there. */
-export function isMissingPack(error: unknown): boolean {
-  return isCairnError(error, 'DATA_CORRUPT') && isCairnError(error.cause, 'NOT_FOUND')
-}
-
-/** The sealed bytes of one segment. @throws {CairnError} `DATA_CORRUPT` when the pack is missing or too short */
-async function fetchSegment(storage: Storage, address: ChunkAddress, options: AbortOptions): Promise<SealedSegment> {
-  const range = { offset: address.segmentOffset, length: address.segmentBytes }
-  const bytes = await getPackRange(storage, address, range, options)
-  return { pack: address.pack, header: address.header, offset: address.segmentOffset, bytes }
-}
-
-/** Bytes of a pack that an index promises. @throws {CairnError} `DATA_CORRUPT` when they are not there */
-export async function getPackRange(
-  storage: Storage,
-  pack: Pick<ChunkAddress, 'pack' | 'packKey'>,
-  range: { offset: number; length: number },
-  options: AbortOptions = {},
-): Promise<Uint8Array> {
-  try {
-    return await storage.get(pack.packKey, range, options)
-  } catch (error) {
-    if (!isCairnError(error, 'NOT_FOUND')) throw error
-    throw new CairnError('DATA_CORRUPT', `Cannot read pack ${pack.pack}: it is missing from ${storage.location}`, {
-      cause: error,
-    })
-  }
 }

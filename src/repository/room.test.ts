@@ -12,7 +12,7 @@ import { LocalStorage } from '../storage/local/local-storage.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
 import type { Storage } from '../storage/storage.ts'
 import { FaultyStorage } from '../storage/testing.ts'
-import type { RepositorySettings } from './config.ts'
+import { DEFAULT_SETTINGS, type RepositorySettings } from './config.ts'
 import { type TestRepository, commitChunks, keysOf, newTestRepository, reopen, saveChunks } from './testing.ts'
 import { WriteSession } from './write-session.ts'
 
@@ -146,13 +146,13 @@ describe('settings', () => {
     for (const encryption of ['repokey', 'none'] as const) {
       const made = await newTestRepository({ encryption })
       assert.deepEqual(await made.repository.changeSettings({ storageQuota: 7 }), {
-        additionalFreeSpace: 0,
+        ...DEFAULT_SETTINGS,
         storageQuota: 7,
       })
       await made.repository.changeSettings({ additionalFreeSpace: 9 })
       assert.deepEqual((await reopen(made)).config, {
         ...made.repository.config,
-        settings: { additionalFreeSpace: 9, storageQuota: 7 },
+        settings: { ...DEFAULT_SETTINGS, additionalFreeSpace: 9, storageQuota: 7 },
       })
     }
   })
@@ -176,8 +176,24 @@ describe('settings', () => {
         },
       })
       await repository.changeSettings({ storageQuota: 7 })
-      assert.deepEqual((await reopen(made)).config.settings, { additionalFreeSpace: 9, storageQuota: 7 })
+      assert.deepEqual((await reopen(made)).config.settings, {
+        ...DEFAULT_SETTINGS,
+        additionalFreeSpace: 9,
+        storageQuota: 7,
+      })
     }
+  })
+
+  it('of a repository that is append-only bind all that open it later, and can be changed by them', async () => {
+    const made = await newTestRepository({ encryption: 'repokey' })
+    await made.storage.put('packs/aa/aa', Buffer.from('a pack'))
+    await made.repository.changeSettings({ appendOnly: true })
+    const denied = { code: 'STORAGE_DENIED', message: /append-only/ }
+    const { storage } = await reopen(made)
+    await assert.rejects(storage.delete('packs/aa/aa'), denied)
+    await assert.rejects(storage.put('packs/aa/aa', Buffer.from('another')), denied)
+    await (await reopen(made)).changeSettings({ appendOnly: false })
+    await (await reopen(made)).storage.delete('packs/aa/aa')
   })
 
   it('that cannot be stored leave the repository as it was', async () => {

@@ -1,7 +1,7 @@
 import { CairnError, errnoOf, isCairnError } from '../base/errors.ts'
 import { CHUNK_ID_BYTES, type ChunkId, asChunkId, toHex } from '../base/ids.ts'
 import { closeFile, openForReading, statOpenFile } from '../platform/files.ts'
-import { getPackRange, isMissingPack } from '../repository/repository.ts'
+import { getPackRange, isMissingPack } from '../repository/pack-range.ts'
 import type { ChunkRef } from '../snapshot/content.ts'
 import { checkTasks } from './check-jobs.ts'
 import type { RestoreAction, RestoreContext } from './context.ts'

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import type { CairnError } from '../base/errors.ts'
 import { type SessionId, asChunkId } from '../base/ids.ts'
 import { fromRawName, toRawName } from '../base/raw-name.ts'
 import { deriveRepositoryKeys } from '../repository/keys.ts'
 import { changeLabel, changeName, changePin } from '../repository/labels.ts'
 import type { CommitRecord } from '../repository/repository.ts'
 import { MemoryStorage } from '../storage/memory/memory-storage.ts'
-import { findParent, findSnapshot, loadSnapshots, withoutRestored } from './catalog.ts'
+import { SnapshotCatalog, findParent, findSnapshot, loadSnapshots, withoutRestored } from './catalog.ts'
 import { type Snapshot, encodeSnapshot } from './snapshot.ts'
 import { testSnapshot } from './testing.ts'
 
@@ -48,6 +49,53 @@ describe('loadSnapshots()', () => {
     const damaged: unknown[] = []
     const loaded = await loadSnapshots(repository, { onDamaged: ({ details }) => damaged.push(details['object']) })
     assert.deepEqual([loaded.map(({ id }) => id), damaged], [[good.id], [`commits/${bad.id}`]])
+  })
+})
+
+describe('SnapshotCatalog', () => {
+  it('reads each commit once, and follows what comes, goes and is renamed', async () => {
+    const [a, b] = [snapshot('a', { name: 'a' }), snapshot('b', { name: 'b' })]
+    const other = { session: 'e'.repeat(32) as SessionId, value: { reclaimed: [] } }
+    const records = [other, ...[a, b].map((one) => ({ session: one.id, value: encodeSnapshot(one) }))]
+    const { storage, keys } = withCommits([])
+    let there = records
+    const read: SessionId[] = []
+    const repository = {
+      storage,
+      keys,
+      listCommits: async () => there.map(({ session }) => session),
+      loadCommitsOf: async (sessions: readonly SessionId[]) => {
+        read.push(...sessions)
+        return records.filter(({ session }) => sessions.includes(session))
+      },
+    }
+    const catalog = new SnapshotCatalog()
+    const names = async (): Promise<string[]> => (await catalog.load(repository)).map(({ name }) => name)
+    there = records.slice(0, 2)
+    assert.deepEqual(await names(), ['a'])
+    there = records
+    assert.deepEqual(await names(), ['a', 'b'])
+    assert.deepEqual(
+      read,
+      records.map(({ session }) => session),
+    )
+    await changeName({ storage, keys }, b.id, 'c')
+    assert.deepEqual(await names(), ['a', 'c'])
+    there = records.slice(2)
+    assert.deepEqual(await names(), ['c'])
+    assert.equal(read.length, 3)
+  })
+
+  it('tells of a damaged record every time', async () => {
+    const bad = { session: 'b'.repeat(32) as SessionId, value: { snapshot: { name: 1 } } }
+    const { storage, keys } = withCommits([])
+    const repository = { storage, keys, listCommits: async () => [bad.session], loadCommitsOf: async () => [bad] }
+    const catalog = new SnapshotCatalog()
+    const damaged: unknown[] = []
+    const onDamaged = ({ details }: CairnError): void => void damaged.push(details['object'])
+    for (let i = 0; i < 2; i++) assert.deepEqual(await catalog.load(repository, { onDamaged }), [])
+    assert.deepEqual(damaged, [`commits/${bad.session}`, `commits/${bad.session}`])
+    await assert.rejects(catalog.load(repository), { code: 'DATA_CORRUPT' })
   })
 })
 

@@ -1,5 +1,5 @@
 import { CairnError } from '../base/errors.ts'
-import { toHex } from '../base/ids.ts'
+import { type SessionId, toHex } from '../base/ids.ts'
 import { toRawName } from '../base/raw-name.ts'
 import { type Label, loadLabels } from '../repository/labels.ts'
 import { type CommitRecord, type LoadOptions, type Repository, passOver } from '../repository/repository.ts'
@@ -15,7 +15,34 @@ export async function loadSnapshots(
   repository: Pick<Repository, 'loadCommits' | 'storage' | 'keys'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
-  return withLabels(repository, await repository.loadCommits(options), options)
+  return withLabels(repository, decodeAll(await repository.loadCommits(options), options), options)
+}
+
+/** The snapshots of a repository for those who look time and again: what was committed does not change, and is read once. */
+export class SnapshotCatalog {
+  /** `undefined` for a run that committed something else. */
+  readonly #committed = new Map<SessionId, Snapshot | undefined>()
+
+  /** As `loadSnapshots`. */
+  async load(
+    repository: Pick<Repository, 'listCommits' | 'loadCommitsOf' | 'storage' | 'keys'>,
+    options: LoadOptions = {},
+  ): Promise<Snapshot[]> {
+    const committed = this.#committed
+    const sessions = await repository.listCommits(options)
+    const news = sessions.filter((session) => !committed.has(session))
+    for (const record of await repository.loadCommitsOf(news, options)) {
+      const [snapshot] = decodeAll([record], options)
+      if (snapshot || !('snapshot' in record.value)) committed.set(record.session, snapshot)
+    }
+    const gone = new Set(committed.keys()).difference(new Set(sessions))
+    for (const session of gone) committed.delete(session)
+    return withLabels(
+      repository,
+      [...committed.values()].filter((snapshot) => snapshot !== undefined),
+      options,
+    )
+  }
 }
 
 /**
@@ -27,17 +54,20 @@ export async function loadDeletedSnapshots(
   repository: Pick<Repository, 'loadForgottenCommits' | 'storage' | 'keys'>,
   options: LoadOptions = {},
 ): Promise<Snapshot[]> {
-  return withLabels(repository, await repository.loadForgottenCommits(options), options)
+  return withLabels(repository, decodeAll(await repository.loadForgottenCommits(options), options), options)
+}
+
+function decodeAll(records: readonly CommitRecord[], { onDamaged }: LoadOptions): Snapshot[] {
+  return records
+    .map((record) => passOver(onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
+    .filter((snapshot) => snapshot !== undefined)
 }
 
 async function withLabels(
   repository: Pick<Repository, 'storage' | 'keys'>,
-  records: readonly CommitRecord[],
+  committed: readonly Snapshot[],
   options: LoadOptions,
 ): Promise<Snapshot[]> {
-  const committed = records
-    .map((record) => passOver(options.onDamaged, `commits/${record.session}`, () => decodeSnapshot(record)))
-    .filter((snapshot) => snapshot !== undefined)
   const { labels, pinned } = await loadLabels(
     repository,
     committed.map(({ id }) => id),

@@ -65,6 +65,7 @@ describe('visitReferences()', () => {
     const long = (byte: number): Buffer => encodeAttachment(Buffer.alloc(300_000, byte), chunks.save)
     const stamps = new StampWriter(chunks.save)
     for (let i = 0; i < 1000; i++) stamps.add({ ctimeNs: BigInt(i), inode: 1n })
+    const furtherNames = encodeContent([{ id: chunks.save(Buffer.from('names')), bytes: 5 }], chunks.save)
     const samples = encodeContent([{ id: chunks.save(Buffer.from('samples')), bytes: 7 }], chunks.save)
     const large = saveNodes(chunks, manyNodes(5_000))
     const tree = saveTree(chunks, {
@@ -79,7 +80,7 @@ describe('visitReferences()', () => {
     })
     const root = { name: 'r', type: 'dir', tree, xattrs: long(4) } as unknown as TreeNode
     const stored = new Set(chunks.ids)
-    const { ids } = await visit(chunks, { tree, root, stamps: stamps.finish(), samples })
+    const { ids } = await visit(chunks, { tree, root, stamps: stamps.finish(), samples, furtherNames })
     for (let i = 0; i < 5_000; i++) assert(ids.delete(toHex(testRef(i).id)))
     for (let i = 1e6; i < 1_040_000; i++) assert(ids.delete(toHex(testRef(i).id)))
     for (const id of chunks.ids) stored.add(id) // those of `stamps.finish()`

@@ -24,13 +24,13 @@ export interface ReferenceVisitor {
 }
 
 /**
- * Visits every chunk that a snapshot refers to: trees, content, lists of content, attachments of nodes and of the root, stamps
- * and samples. Whoever marks or verifies what a snapshot needs goes by this, so that nothing is forgotten.
+ * Visits every chunk that a snapshot refers to: trees, content, lists of content, attachments of nodes and of the root, stamps,
+ * samples and further names. Whoever marks or verifies what a snapshot needs goes by this, so that nothing is forgotten.
  *
  * @throws {CairnError} `DATA_CORRUPT`, what `load` throws for chunks that were entered, and what the visitor throws
  */
 export async function visitReferences(
-  snapshot: Pick<Snapshot, 'tree' | 'root' | 'stamps' | 'samples'>,
+  snapshot: Pick<Snapshot, 'tree' | 'root' | 'stamps' | 'samples' | 'furtherNames'>,
   load: LoadChunk,
   visitor: ReferenceVisitor,
   options: AbortOptions = {},
@@ -38,7 +38,8 @@ export async function visitReferences(
   const walk = new ReferenceWalk(load, visitor, options)
   await walk.tree(snapshot.tree, '')
   if (snapshot.root) await walk.root(snapshot.root)
-  for (const content of [snapshot.stamps, snapshot.samples]) if (content) await walk.content(content, '', '')
+  const { stamps, samples, furtherNames } = snapshot
+  for (const content of [stamps, samples, furtherNames]) if (content) await walk.content(content, '', '')
 }
 
 class ReferenceWalk {

@@ -32,7 +32,7 @@ export class SnapshotReplacement {
   async finish(before: Snapshot, rewritten: Rewritten): Promise<Snapshot> {
     await this.#writer.flush()
     await this.#session.flushIndex()
-    const { tree, stamps, samples, files, directories, otherEntries, originalBytes, chunks } = rewritten
+    const { tree, stamps, samples, furtherNames, files, directories, otherEntries, originalBytes, chunks } = rewritten
     return {
       ...before,
       id: this.#session.id,
@@ -40,6 +40,7 @@ export class SnapshotReplacement {
       tree,
       stamps,
       samples,
+      furtherNames,
       root: before.root && { ...before.root, tree },
       stats: {
         filesNew: 0,

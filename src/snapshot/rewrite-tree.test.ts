@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { type ChunkId, asChunkId, toHex } from '../base/ids.ts'
 import { encodeContent } from './content.ts'
+import { readFurtherNames } from './further-names.ts'
 import { rewriteTree } from './rewrite-tree.ts'
 import { NO_SAMPLE, SampleReader, SampleWriter } from './samples.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -11,7 +12,7 @@ import { MemoryChunks, collect, saveNodes, saveTree, testRef } from './testing.t
 import type { TreeNode } from './tree-node.ts'
 import { type TreeEntry, type Selected, walkTree } from './tree-walk.ts'
 
-type Column = Pick<Snapshot, 'tree' | 'stamps' | 'samples'>
+type Column = Pick<Snapshot, 'tree' | 'stamps' | 'samples'> & Partial<Pick<Snapshot, 'furtherNames'>>
 
 async function walk(chunks: MemoryChunks, tree: ChunkId, select?: (path: string) => Selected): Promise<TreeEntry[]> {
   return (await collect(walkTree(tree, [], chunks.load, { select }))).flat()
@@ -48,8 +49,8 @@ async function snapshotOf(chunks: MemoryChunks, given: ChunkId): Promise<Column>
   return { tree, stamps: stamps.finish(), samples: samples.finish() }
 }
 
-/** Asserts that every leaf has its own stamp and sample, and that directories count theirs. */
-async function expectColumns(chunks: MemoryChunks, { tree, stamps, samples }: Column): Promise<void> {
+/** Asserts that every leaf has its own stamp and sample, that directories count theirs, and that further names are those there are. */
+async function expectColumns(chunks: MemoryChunks, { tree, stamps, samples, furtherNames }: Column): Promise<void> {
   const stampReader = stamps && new StampReader(stamps, chunks.load)
   const sampleReader = samples && new SampleReader(samples, chunks.load)
   let position = 0
@@ -64,6 +65,8 @@ async function expectColumns(chunks: MemoryChunks, { tree, stamps, samples }: Co
   assert.equal(stampReader?.at(position), undefined)
   assert.equal((await sampleReader?.find(position)) ?? NO_SAMPLE, NO_SAMPLE)
   assert.equal(toHex((await withLeaves(chunks, tree)).tree), toHex(tree))
+  const named = (await walk(chunks, tree)).flatMap(({ node }) => node.hardLink ?? [])
+  if (furtherNames) assert.deepEqual((await collect(readFurtherNames(furtherNames, chunks.load))).flat(), named)
 }
 
 const without =
@@ -102,7 +105,7 @@ describe('rewriteTree()', () => {
     assert.deepEqual(pathsOf(after), ['dir', 'dir/c', 'same', 'same/e', 'same/f', 'z'])
     for (const { path, node } of after) if (path !== 'dir') assert.deepEqual(node, before.get(path), path)
     assert.deepEqual(told, ['a', 'dir/b', 'dir/deep'])
-    const { tree: _, stamps: __, samples: ___, ...counts } = rewritten
+    const { tree: _, stamps: __, samples: ___, furtherNames: ____, ...counts } = rewritten
     assert.deepEqual(counts, { leftOut: 3, files: 3, directories: 3, otherEntries: 0, originalBytes: 3, chunks: 6 })
   })
 

@@ -2,6 +2,7 @@ import { partsOfPath } from '../base/raw-name.ts'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { type LoadChunk, type SaveChunk, visitContent } from './content.ts'
+import { FurtherNamesWriter } from './further-names.ts'
 import { SampleReader, SampleWriter } from './samples.ts'
 import type { Snapshot } from './snapshot.ts'
 import { NO_STAMP, StampReader, StampWriter } from './stamps.ts'
@@ -24,7 +25,7 @@ export interface RewriteOptions extends AbortOptions {
 }
 
 /** What is left of a snapshot. */
-export interface Rewritten extends Pick<Snapshot, 'tree' | 'stamps' | 'samples'> {
+export interface Rewritten extends Pick<Snapshot, 'tree' | 'stamps' | 'samples' | 'furtherNames'> {
   /** Entries that were left out; those below a directory that was left out as a whole do not count. */
   readonly leftOut: number
   readonly files: number
@@ -61,6 +62,7 @@ interface RewrittenDirectory {
 class TreeRewriting {
   readonly #options: RewriteOptions
   readonly #columns: LeafColumns
+  readonly #furtherNames: FurtherNamesWriter
   /** Where the first name of a file is now, by where it was, if that is left out. */
   readonly #firstNames = new Map<string, string>()
   readonly #counts = { leftOut: 0, files: 0, directories: 0, otherEntries: 0, originalBytes: 0, chunks: 0 }
@@ -68,10 +70,11 @@ class TreeRewriting {
   constructor(snapshot: Pick<Snapshot, 'stamps' | 'samples'>, options: RewriteOptions) {
     this.#options = options
     this.#columns = new LeafColumns(snapshot, options.load, options.save)
+    this.#furtherNames = new FurtherNamesWriter(options.save)
   }
 
   finish(): Omit<Rewritten, 'tree'> {
-    return { ...this.#counts, ...this.#columns.finish() }
+    return { ...this.#counts, ...this.#columns.finish(), furtherNames: this.#furtherNames.finish() }
   }
 
   async directory(tree: ChunkId, path: string): Promise<RewrittenDirectory> {
@@ -117,7 +120,9 @@ class TreeRewriting {
     }
     await this.#columns.keep()
     await this.#count(node)
-    return this.#withFirstName(this.#mended(node, path), path)
+    const kept = this.#withFirstName(this.#mended(node, path), path)
+    if (kept.hardLink !== undefined) this.#furtherNames.add(kept.hardLink)
+    return kept
   }
 
   #mended(node: TreeNode, path: string): TreeNode {

@@ -32,6 +32,10 @@ describe('encodeSnapshot() and decodeSnapshot()', () => {
         fc.uint8Array().map((bytes) => Buffer.from(bytes)),
         { nil: undefined },
       ),
+      furtherNames: fc.option(
+        fc.uint8Array().map((bytes) => Buffer.from(bytes)),
+        { nil: undefined },
+      ),
       root: fc.option(anyNode, { nil: undefined }),
       checkpoint: fc.boolean(),
       parent: fc.option(fc.constant('f'.repeat(32) as SessionId), { nil: undefined }),
@@ -76,6 +80,7 @@ describe('a damaged snapshot record', () => {
     const full = testSnapshot({
       stamps: Buffer.of(0),
       samples: Buffer.of(0),
+      furtherNames: Buffer.of(0),
       root,
       checkpoint: true,
       leftOut: ['acls'],
@@ -84,7 +89,7 @@ describe('a damaged snapshot record', () => {
     const { snapshot } = stored(full) as {
       snapshot: Record<string, unknown>
     }
-    const optional = new Set(['stamps', 'samples', 'root', 'checkpoint', 'leftOut', 'parent'])
+    const optional = new Set(['stamps', 'samples', 'furtherNames', 'root', 'checkpoint', 'leftOut', 'parent'])
     for (const name of Object.keys(snapshot)) {
       for (const bad of [undefined, null, 5, 'xx', true, [null], [5], [{}], [{ base64: 5 }], { length: 1 }]) {
         const value = { snapshot: { ...snapshot, [name]: bad } }

@@ -47,6 +47,8 @@ export interface Snapshot {
   readonly stamps: Uint8Array | undefined
   /** Encoded content of the samples (stamps.ts); `undefined` where change detection did not use them. */
   readonly samples: Uint8Array | undefined
+  /** Encoded content of the further names of files (further-names.ts); `undefined` where nobody has collected them. */
+  readonly furtherNames: Uint8Array | undefined
   /** The folder whose content lies at the top; its name means nothing. `undefined` when several paths were backed up, or one by its name. */
   readonly root: TreeNode | undefined
   /** Committed by a run on its way: what is in it is whole, but it ends where the run was. */
@@ -64,7 +66,7 @@ export interface Snapshot {
 
 /** The commit record of a snapshot. Raw-name text that is not UTF-8 goes in base64. */
 export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
-  const { id: _, pinned: __, tree, stamps, samples, root, checkpoint, leftOut, paths, ...rest } = snapshot
+  const { id: _, pinned: __, tree, stamps, samples, furtherNames, root, checkpoint, leftOut, paths, ...rest } = snapshot
   return {
     snapshot: {
       ...rest,
@@ -72,6 +74,7 @@ export function encodeSnapshot(snapshot: Snapshot): Record<string, unknown> {
       tree: toHex(tree),
       stamps: stamps && Buffer.from(stamps).toString('base64'),
       samples: samples && Buffer.from(samples).toString('base64'),
+      furtherNames: furtherNames && Buffer.from(furtherNames).toString('base64'),
       root: root && encodeRoot(root),
       checkpoint: checkpoint || undefined,
       leftOut: leftOut.length > 0 ? leftOut : undefined,
@@ -112,6 +115,7 @@ export function decodeSnapshot(record: CommitRecord): Snapshot | undefined {
     tree: asChunkId(fields.hex('tree', 32)),
     stamps: fields.optionalBytes('stamps'),
     samples: fields.optionalBytes('samples'),
+    furtherNames: fields.optionalBytes('furtherNames'),
     root: root && decodeNode(new ByteReader(root, what), what),
     checkpoint: fields.optionalFlag('checkpoint'),
     leftOut: fields.optionalTexts('leftOut'),

@@ -223,6 +223,7 @@ export function testSnapshot(fields: Partial<Snapshot> = {}): Snapshot {
     tree: asChunkId(Buffer.alloc(32, 1)),
     stamps: undefined,
     samples: undefined,
+    furtherNames: undefined,
     root: undefined,
     checkpoint: false,
     leftOut: [],

@@ -33,8 +33,7 @@ export class TreeWriter {
   add(node: TreeNode): void {
     encodeNode(node, this.#nodes, scratch)
     this.#lastName = node.name
-    const bytes = this.#nodes.length
-    if (bytes >= MAX_CUT_BYTES || (bytes >= MIN_CUT_BYTES && (hashName(node.name) & CUT_MASK) === 0)) this.#cut()
+    if (isCut(this.#nodes.length, node.name)) this.#cut()
   }
 
   /** Stores what is left, and returns the id of the tree. The writer is used up. */
@@ -73,6 +72,11 @@ export class TreeWriter {
     this.#list.push({ id: this.#save(this.#nodes.view()), lastName: this.#lastName })
     this.#begin()
   }
+}
+
+/** Whether a chunk of so many bytes ends behind this name. */
+export function isCut(bytes: number, name: string): boolean {
+  return bytes >= MAX_CUT_BYTES || (bytes >= MIN_CUT_BYTES && (hashName(name) & CUT_MASK) === 0)
 }
 
 /** FNV-1a, 32 bits, over the raw name; its low bits are mixed well enough for a cut pattern. */

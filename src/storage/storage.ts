@@ -37,6 +37,9 @@ export interface Storage {
   /** Whether every operation crosses a network: objects that never change are then worth keeping on this machine. */
   readonly isRemote?: boolean | undefined
 
+  /** Whether its connection is gone, so that every operation fails from now on; absent where there is none. */
+  readonly isBroken?: boolean | undefined
+
   /**
    * Reads `range.length` bytes from byte `range.offset`, or the whole object when `range` is omitted.
    * The caller owns the returned buffer. Objects are at most one pack (128 MiB).

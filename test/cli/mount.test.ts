@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Writable } from 'node:stream'
 import { describe, it } from 'node:test'
 import type { Background } from '../../src/cli/world.ts'
 import type { MountOptions, ServeOptions } from '../../src/operations/mount.ts'
@@ -168,10 +169,15 @@ describe('cairn mount', () => {
   it('goes on in the background unless it is told not to', async () => {
     const ran: (readonly string[])[] = []
     let detached = 0
+    let logged = ''
+    const log = new Writable({ write: (text, _, done) => ((logged += String(text)), done()) })
     const background = (changes: Partial<Background>): Background => ({
       run: async (argv) => (ran.push(argv), 7),
       isInside: false,
-      detach: async () => void detached++,
+      detach: async () => {
+        detached++
+        return log
+      },
       ...changes,
     })
     const argv = ['mount', '/r', '/mnt', '--last', '1']
@@ -182,7 +188,8 @@ describe('cairn mount', () => {
     assert.equal(borg.exitCode, 13) // which it was told already as Borg's
     const inside = await run(argv, { background: background({ isInside: true }) })
     assert.deepEqual([inside.exitCode, inside.options.mountPoint, detached], [0, '/mnt', 1])
-    assert.ok(!inside.stderr.includes('unmounted'))
+    assert.equal(inside.stderr, "cairn: mounted on /mnt; 'cairn umount' ends it\n")
+    assert.equal(logged, 'cairn: warning: cannot read monday/f\\n: it is damaged\n')
     const raw = await run(['mount', '/r', '/mnt/caf\udce9'], { background: background({}) })
     assert.deepEqual([raw.exitCode, ran.length], [2, 1])
     assert.match(raw.stderr, /an argument is not UTF-8; add --foreground/)

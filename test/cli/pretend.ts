@@ -113,5 +113,5 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   operations,
   killAfter: () => {},
   makeFolder: async () => {},
-  background: { run: async () => undefined, isInside: false, detach: async () => {} },
+  background: { run: async () => undefined, isInside: false, detach: async () => process.stderr },
 })

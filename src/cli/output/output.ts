@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import type { World } from '../world.ts'
-import { LineWriter } from './line-writer.ts'
+import { LineWriter, type OutputStream } from './line-writer.ts'
 import { StatusLine } from './status-line.ts'
 
 /** How a run talks, from options that every command has. */
@@ -57,7 +57,7 @@ export class Output {
   /** Codes of the warnings so far. */
   readonly complaints = new Set<string>()
   readonly #out: LineWriter
-  readonly #err: LineWriter
+  #err: LineWriter
   readonly #env: World['env']
   readonly #clock: World['clock']
   #status: StatusLine | undefined
@@ -67,6 +67,12 @@ export class Output {
     this.#err = new LineWriter(stderr)
     this.#env = env
     this.#clock = clock
+  }
+
+  /** From now on, what went to standard error goes there. */
+  moveErrors(stream: OutputStream): void {
+    this.#err.flush()
+    this.#err = new LineWriter(stream)
   }
 
   /** Standard error is a terminal that can move its cursor. */

@@ -22,6 +22,8 @@ export interface Losses {
   /** Stamps or samples: the next backup cannot compare with this snapshot, and reads everything. */
   readonly stamps: boolean
   readonly samples: boolean
+  /** Which files have several names is to be collected anew. */
+  readonly furtherNames: boolean
 }
 
 /** What is lost directly in a directory, and in which of its directories more is. */
@@ -48,7 +50,7 @@ export class LossFinder {
   }
 
   /** What of a snapshot is lost; `undefined` when nothing is. */
-  async find({ tree, root, stamps, samples }: Snapshot): Promise<Losses | undefined> {
+  async find({ tree, root, ...beside }: Snapshot): Promise<Losses | undefined> {
     const paths = new Map<string, LossKind>()
     const all = (await this.#tree(tree)) === 'unreadable'
     this.#collect(tree, '', paths)
@@ -56,11 +58,16 @@ export class LossFinder {
       paths,
       all,
       rootAttributes: (root && (await this.#nodeLoss(root))) !== undefined,
-      stamps: stamps !== undefined && !(await this.#isContentThere(stamps)),
-      samples: samples !== undefined && !(await this.#isContentThere(samples)),
+      stamps: await this.#isLost(beside.stamps),
+      samples: await this.#isLost(beside.samples),
+      furtherNames: await this.#isLost(beside.furtherNames),
     }
-    const isLossless = !all && paths.size === 0 && !losses.rootAttributes && !losses.stamps && !losses.samples
-    return isLossless ? undefined : losses
+    const { paths: _, ...others } = losses
+    return paths.size > 0 || Object.values(others).includes(true) ? losses : undefined
+  }
+
+  async #isLost(content: Uint8Array | undefined): Promise<boolean> {
+    return content !== undefined && !(await this.#isContentThere(content))
   }
 
   #collect(tree: ChunkId, path: string, paths: Map<string, LossKind>): void {

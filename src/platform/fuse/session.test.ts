@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
-import { closeSync, readSync, writeSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { closeSync, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { describe, it, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { CairnError } from '../../base/errors.ts'
 import { systemError } from '../system-error.ts'
+import { newFile } from '../testing.ts'
 import type { FuseFileSystem, FuseFound, FuseListed, FuseNode } from './file-system.ts'
 import { mountLibc } from './libc.ts'
 import { FuseSession } from './session.ts'
 import { OPCODES } from './wire.ts'
 
-const { EBADF, EINVAL, EIO, ENODATA, ENOSYS, ENOTTY, ENXIO, ERANGE, EROFS, ESTALE } = constants.errno
+const { EBADF, EINTR, EINVAL, EIO, ENODATA, ENOSYS, ENOTTY, ENXIO, ERANGE, EROFS, ESTALE } = constants.errno
 
 interface TestNode extends FuseNode {
   readonly name: string
@@ -19,8 +21,9 @@ interface TestNode extends FuseNode {
 
 const notNow = (): undefined => undefined
 
-/** A folder with one file, `f`, of ten bytes. */
+/** A folder with one file, `f`, of ten bytes, and `slow`, which is the same, but found only when it is let. */
 class OneFile implements FuseFileSystem<TestNode, TestNode, TestNode> {
+  readonly slow = Promise.withResolvers<void>()
   readonly root = { id: 100n, name: '' }
   readonly hasAcls = false
   readonly file = { id: 200n, name: 'f' }
@@ -31,7 +34,8 @@ class OneFile implements FuseFileSystem<TestNode, TestNode, TestNode> {
 
   async find(_: TestNode, name: string): Promise<FuseFound<TestNode>> {
     if (name === 'damaged') throw new CairnError('DATA_CORRUPT', 'damaged')
-    if (name !== 'f') throw systemError('ENOENT', 'lookup')
+    if (name === 'slow') await this.slow.promise
+    else if (name !== 'f') throw systemError('ENOENT', 'lookup')
     return this.get(this.file)
   }
 
@@ -96,7 +100,12 @@ interface Reply {
 
 /** A session at one end of a socket that keeps messages apart, as the device does; the test is the kernel at the other. */
 function newSession(t: TestContext): {
-  send: (opcode: number, node: bigint, body?: Buffer) => void
+  session: FuseSession<TestNode, TestNode, TestNode>
+  /** Its number. */
+  fd: number
+  fileSystem: OneFile
+  /** Returns the number of the request. */
+  send: (opcode: number, node: bigint, body?: Buffer, thread?: number) => bigint
   sendRaw: (bytes: Buffer) => void
   receive: () => Promise<Reply>
   ask: (opcode: number, node: bigint, body?: Buffer) => Promise<Reply>
@@ -106,20 +115,23 @@ function newSession(t: TestContext): {
   const SOCK_NONBLOCK = 0o4000
   assert.equal(mountLibc().socketpair(1, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0)
   const [ours = -1, theirs = -1] = fds
-  const session = new FuseSession(theirs, new OneFile())
+  const fileSystem = new OneFile()
+  const session = new FuseSession(theirs, fileSystem)
   t.after(async () => {
     await session.stop()
     closeSync(ours)
   })
   let unique = 0n
   const sendRaw = (bytes: Buffer): void => void writeSync(ours, bytes)
-  const send = (opcode: number, node: bigint, body: Buffer = Buffer.alloc(0)): void => {
+  const send = (opcode: number, node: bigint, body: Buffer = Buffer.alloc(0), thread = 0): bigint => {
     const header = Buffer.alloc(40)
     header.writeUInt32LE(40 + body.length, 0)
     header.writeUInt32LE(opcode, 4)
     header.writeBigUInt64LE(++unique, 8)
     header.writeBigUInt64LE(node, 16)
+    header.writeUInt32LE(thread, 32)
     sendRaw(Buffer.concat([header, body]))
+    return unique
   }
   const buffer = Buffer.alloc(1 << 18)
   const receive = async (): Promise<Reply> => {
@@ -142,7 +154,7 @@ function newSession(t: TestContext): {
     send(...request)
     return receive()
   }
-  return { send, sendRaw, receive, ask }
+  return { session, fd: theirs, fileSystem, send, sendRaw, receive, ask }
 }
 
 const name = (text: string): Buffer => Buffer.from(`${text}\0`)
@@ -214,6 +226,41 @@ describe('FuseSession', { skip: process.platform !== 'linux' && 'needs Linux' },
     send(OPCODES.BATCH_FORGET, 0n, body(2, 0, 200n, 1n, 1n, 99n))
     assert.equal((await ask(OPCODES.GETATTR, 200n)).errno, ESTALE)
     assert.equal((await ask(OPCODES.GETATTR, 1n)).errno, 0) // the root stays
+  })
+
+  it('answers at once whoever is to end, and nobody else that a signal interrupts', async (t) => {
+    const { fileSystem, send, receive, ask } = newSession(t)
+    // Signals wait until it goes on, which never happens.
+    const waiting = spawn('sleep', ['1000'])
+    t.after(() => waiting.kill('SIGKILL'))
+    waiting.kill('SIGSTOP')
+    while (!/^State:\s+T/m.test(readFileSync(`/proc/${waiting.pid}/status`, 'latin1'))) await sleep(1)
+    waiting.kill('SIGUSR1')
+    const hung = send(OPCODES.LOOKUP, 1n, name('slow'), waiting.pid)
+    send(OPCODES.INTERRUPT, 0n, body(hung))
+    send(OPCODES.INTERRUPT, 0n, body(999n)) // answered long ago
+    assert.equal((await ask(OPCODES.GETATTR, 1n)).errno, 0)
+    waiting.kill('SIGINT')
+    assert.deepEqual(await receive(), { unique: hung, errno: EINTR, body: Buffer.alloc(0) })
+    fileSystem.slow.resolve()
+    // The kernel does not know of what was found too late, so nothing is remembered for it, and nothing answered once more.
+    assert.equal((await ask(OPCODES.GETATTR, 200n)).errno, ESTALE)
+    const unseen = send(OPCODES.LOOKUP, 1n, name('slow'))
+    assert.equal((await receive()).unique, unseen)
+    assert.equal((await ask(OPCODES.GETATTR, 200n)).errno, 0)
+  })
+
+  it('writes nothing more once it has ended, whatever its descriptor is by then', async (t) => {
+    const { session, fd, fileSystem, send, ask } = newSession(t)
+    send(OPCODES.LOOKUP, 1n, name('slow'))
+    assert.equal((await ask(OPCODES.GETATTR, 1n)).errno, 0)
+    await session.stop()
+    const reused = openSync(newFile(''), 'r+')
+    t.after(() => closeSync(reused))
+    assert.equal(reused, fd)
+    fileSystem.slow.resolve()
+    await sleep(10)
+    assert.equal(fstatSync(reused).size, 0)
   })
 
   it('survives any request, and answers each that can be answered', async (t) => {

@@ -5,7 +5,9 @@ import { debugScope } from '../../base/debug.ts'
 import { errnoOf } from '../../base/errors.ts'
 import { fromRawName, toRawName } from '../../base/raw-name.ts'
 import { isSystemError, systemError } from '../system-error.ts'
+import { isEnding } from './ending-thread.ts'
 import type { FuseFileSystem, FuseFound, FuseNode } from './file-system.ts'
+import { KnownNodes } from './known-nodes.ts'
 import { mountLibc } from './libc.ts'
 import {
   CACHE_DIR,
@@ -44,15 +46,24 @@ const MAX_PIECES = 512
 const UNKNOWN_INODE = 0xffffffffn
 const DIRECTORY_MODE = 0o040000
 
-const { ENODATA, ENOSYS, EBADF, EINVAL, EIO, EPROTO, ERANGE, EROFS, ESTALE, ENXIO, ENOTTY } = constants.errno
+const { ENODATA, ENOSYS, EBADF, EINTR, EINVAL, EIO, EPROTO, ERANGE, EROFS, ESTALE, ENXIO, ENOTTY } = constants.errno
+
+/** While a request is interrupted and not answered: how often to look whether its thread is to end. */
+const INTERRUPTED_MS = 100
 
 type Reply = Buffer | readonly Uint8Array[] | undefined
 
-interface Known<Node> {
-  /** What was found last. */
-  node: Node
-  /** How often the kernel was told of it, less what it has forgotten. */
-  lookups: bigint
+/** An answer, and what is to be noted once the kernel has it. */
+interface Answer {
+  readonly reply: Reply
+  readonly note: () => void
+}
+
+/** A request that is not answered yet. */
+interface Pending {
+  readonly thread: number
+  /** Once it was interrupted. */
+  timer?: NodeJS.Timeout
 }
 
 interface OpenFolder<Node, Folder> {
@@ -67,13 +78,13 @@ interface OpenFolder<Node, Folder> {
 export class FuseSession<Node extends FuseNode, File, Folder> {
   readonly #fd: number
   readonly #fileSystem: FuseFileSystem<Node, File, Folder>
-  readonly #nodes = new Map<bigint, Known<Node>>()
+  readonly #nodes: KnownNodes<Node>
   readonly #files = new Map<bigint, File>()
   readonly #folders = new Map<bigint, OpenFolder<Node, Folder>>()
   #lastHandle = 0
   #isStopped = false
-  /** Requests that are not answered yet. */
-  #pending = 0
+  /** By what they say to be unique. */
+  readonly #pending = new Map<bigint, Pending>()
   readonly #ready = Promise.withResolvers<void>()
   /** Settles when nobody asks any more; rejects when the device fails. */
   readonly done: Promise<void>
@@ -82,7 +93,7 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
   constructor(fd: number, fileSystem: FuseFileSystem<Node, File, Folder>) {
     this.#fd = fd
     this.#fileSystem = fileSystem
-    this.#nodes.set(1n, { node: fileSystem.root, lookups: 1n })
+    this.#nodes = new KnownNodes(fileSystem.root)
     this.#ready.promise.catch(() => undefined)
     this.done = this.#run()
     this.done.catch(() => undefined)
@@ -104,6 +115,9 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     try {
       while (!this.#isStopped && (await this.#waitForRequest()) && this.#takeNext(buffer));
     } finally {
+      // Nobody waits any more for what is still being done, and the number of the descriptor may soon be another file's.
+      for (const { timer } of this.#pending.values()) clearInterval(timer)
+      this.#pending.clear()
       closeSync(this.#fd)
       this.#ready.reject(systemError('ENOTCONN', 'read'))
     }
@@ -116,10 +130,10 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     device.writeInt16LE(POLLIN, 4)
     const libc = mountLibc()
     // Answers that wait for nothing are on their way after that, and other threads have been heard.
-    if (this.#pending > 0) await setImmediate()
+    if (this.#pending.size > 0) await setImmediate()
     for (let i = 0; i < LINGER_ROUNDS; i++) {
       // Most requests follow an answer at once. Waiting for them right here takes 60 µs, by way of another thread 300.
-      if (libc.poll(device, 1, this.#pending > 0 ? 0 : LINGER_MS) !== 0) return true
+      if (libc.poll(device, 1, this.#pending.size > 0 ? 0 : LINGER_MS) !== 0) return true
       await setImmediate()
     }
     while (!this.#isStopped && (await libc.pollAsync(device, 1, POLL_MS)) === 0);
@@ -146,43 +160,65 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     if (!request) return // nobody could be answered
     const { opcode, unique, body } = request
     debug?.('%d: opcode %d of node %d, %d bytes', unique, opcode, request.node, body.length)
-    if (opcode === OPCODES.FORGET) this.#forget(request.node, body, 0)
-    else if (opcode === OPCODES.BATCH_FORGET) this.#forgetMany(body)
-    else if (opcode !== OPCODES.INTERRUPT) void this.#answer(request)
+    if (opcode === OPCODES.FORGET) this.#nodes.forget(request.node, body, 0)
+    else if (opcode === OPCODES.BATCH_FORGET) this.#nodes.forgetMany(body)
+    else if (opcode === OPCODES.INTERRUPT) this.#interrupt(body)
+    else void this.#answer(request)
   }
 
   async #answer(request: FuseRequest): Promise<void> {
-    this.#pending++
-    let reply: Reply
+    const { unique, thread, opcode } = request
+    this.#pending.set(unique, { thread })
+    let answer: Reply | Answer
     let errno = 0
     try {
       // Up to its first pause, it reads all that it needs of the request.
-      reply = await this.#handle(request)
+      answer = await this.#handle(request)
     } catch (error) {
       errno = error instanceof RangeError ? EINVAL : isSystemError(error) ? -error.errno : EIO
-      debug?.('%d: %s', request.unique, error)
+      debug?.('%d: %s', unique, error)
     }
-    this.#pending--
-    this.#reply(request.unique, errno, reply)
-    if (request.opcode !== OPCODES.INIT) return
+    const { reply, note } = answer && 'note' in answer ? answer : { reply: answer }
+    if (this.#reply(unique, errno, reply)) note?.()
+    if (opcode !== OPCODES.INIT) return
     if (errno === 0) this.#ready.resolve()
     else this.#isStopped = true
   }
 
-  #reply(unique: bigint, errno: number, reply: Reply): void {
+  /** Whether the kernel has it: not when the request was answered already, or nobody waits for it. */
+  #reply(unique: bigint, errno: number, reply?: Reply): boolean {
+    const pending = this.#pending.get(unique)
+    if (!pending) return false
+    clearInterval(pending.timer)
+    this.#pending.delete(unique)
     let parts = reply === undefined ? [] : Buffer.isBuffer(reply) ? [reply] : reply
     if (parts.length > MAX_PIECES) parts = [Buffer.concat(parts)]
     const bytes = parts.reduce((sum, { length }) => sum + length, 0)
     try {
       writevSync(this.#fd, [encodeReplyHeader(unique, errno, bytes), ...parts])
+      return true
     } catch (error) {
       // Who asked is gone, or all are; the next read tells.
       debug?.('%d: reply refused: %s', unique, error)
+      return false
     }
   }
 
+  /**
+   * The thread that waits for a request got a signal. If that is to end its program, it need not wait any longer; the kernel does
+   * not tell of a second one, so this looks again. What is being fetched goes on: the next one may ask for it.
+   */
+  #interrupt(body: Buffer): void {
+    const unique = body.length < 8 ? 0n : body.readBigUInt64LE(0)
+    const pending = this.#pending.get(unique)
+    if (!pending) return
+    const look = (): void => void (isEnding(pending.thread) && this.#reply(unique, EINTR))
+    pending.timer ??= setInterval(look, INTERRUPTED_MS).unref()
+    look()
+  }
+
   /** @throws a system error for the one who asked; a `RangeError` when the request is too short */
-  async #handle(request: FuseRequest): Promise<Reply> {
+  async #handle(request: FuseRequest): Promise<Reply | Answer> {
     const { opcode, body } = request
     const fileSystem = this.#fileSystem
     switch (opcode) {
@@ -201,8 +237,11 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
         return toRawName(await fileSystem.readLink(this.#nodeOf(request)))
       case OPCODES.OPEN: {
         const file = await fileSystem.open(this.#nodeOf(request))
-        this.#files.set(BigInt(++this.#lastHandle), file)
-        return encodeOpen(this.#lastHandle, KEEP_CACHE | NO_FLUSH)
+        const handle = ++this.#lastHandle
+        return {
+          reply: encodeOpen(handle, KEEP_CACHE | NO_FLUSH),
+          note: () => this.#files.set(BigInt(handle), file),
+        }
       }
       case OPCODES.READ: {
         const file = handleIn(this.#files, body)
@@ -217,8 +256,11 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
       case OPCODES.OPENDIR: {
         const node = this.#nodeOf(request)
         const folder = await fileSystem.openFolder(node)
-        this.#folders.set(BigInt(++this.#lastHandle), { node, folder })
-        return encodeOpen(this.#lastHandle, fileSystem.validS(node) > MINUTE_S ? KEEP_CACHE | CACHE_DIR : 0)
+        const handle = ++this.#lastHandle
+        return {
+          reply: encodeOpen(handle, fileSystem.validS(node) > MINUTE_S ? KEEP_CACHE | CACHE_DIR : 0),
+          note: () => this.#folders.set(BigInt(handle), { node, folder }),
+        }
       }
       case OPCODES.READDIR:
       case OPCODES.READDIRPLUS:
@@ -252,11 +294,10 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     }
   }
 
-  async #lookUp(folder: Node, name: string): Promise<Reply> {
+  async #lookUp(folder: Node, name: string): Promise<Reply | Answer> {
     try {
       const found = await this.#fileSystem.find(folder, name)
-      this.#remember(found.node)
-      return encodeEntry(this.#entryOf(folder, found))
+      return { reply: encodeEntry(this.#entryOf(folder, found)), note: () => this.#nodes.add(found.node) }
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error
       // The kernel remembers for as long as the folder stays as it is that there is no such name.
@@ -264,31 +305,9 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     }
   }
 
-  /** Notes that the kernel is told of a node. */
-  #remember(node: Node): void {
-    const known = this.#nodes.get(node.id)
-    if (known) {
-      known.node = node
-      known.lookups++
-    } else this.#nodes.set(node.id, { node, lookups: 1n })
-  }
-
   #entryOf(folder: Node, { node, attributes }: FuseFound<Node>): FuseEntry {
     const fileSystem = this.#fileSystem
     return { node: node.id, attributes, validS: fileSystem.validS(node), nameValidS: fileSystem.validS(folder) }
-  }
-
-  #forgetMany(body: Buffer): void {
-    const count = body.length >= 8 ? body.readUInt32LE(0) : 0
-    for (let i = 0; i < count && 8 + (i + 1) * 16 <= body.length; i++)
-      this.#forget(body.readBigUInt64LE(8 + i * 16), body, 16 + i * 16)
-  }
-
-  #forget(id: bigint, body: Buffer, offset: number): void {
-    const known = this.#nodes.get(id)
-    if (!known || id === 1n || body.length < offset + 8) return
-    known.lookups -= body.readBigUInt64LE(offset)
-    if (known.lookups <= 0n) this.#nodes.delete(id)
   }
 
   #seek(body: Buffer): Buffer {
@@ -300,14 +319,16 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
     return encodeSeek(found)
   }
 
-  async #list(body: Buffer, withEntries: boolean): Promise<Buffer> {
+  async #list(body: Buffer, withEntries: boolean): Promise<Answer> {
     const { node, folder } = handleIn(this.#folders, body)
     const offset = Number(body.readBigUInt64LE(8))
     const writer = new DirentWriter(body.readUInt32LE(16))
+    const told: Node[] = []
+    const answer = (): Answer => ({ reply: writer.bytes, note: () => told.forEach((one) => this.#nodes.add(one)) })
     for (const [i, name] of ['.', '..'].entries()) {
       if (offset > i) continue
       const dirent = { name, inode: UNKNOWN_INODE, mode: DIRECTORY_MODE, next: i + 1 }
-      if (!writer.add(dirent, withEntries ? NO_ENTRY : undefined)) return writer.bytes
+      if (!writer.add(dirent, withEntries ? NO_ENTRY : undefined)) return answer()
     }
     const names = await this.#fileSystem.list(folder, Math.max(0, offset - DOTS))
     for (const listed of names) {
@@ -315,15 +336,15 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
       const found = withEntries ? listed.found() : undefined
       const entry = found && this.#entryOf(node, found)
       if (!writer.add(dirent, withEntries ? (entry ?? NO_ENTRY) : undefined)) break
-      if (found) this.#remember(found.node)
+      if (found) told.push(found.node)
     }
-    return writer.bytes
+    return answer()
   }
 
   #nodeOf({ node }: FuseRequest): Node {
     const known = this.#nodes.get(node)
     if (!known) throw failure(ESTALE)
-    return known.node
+    return known
   }
 }
 

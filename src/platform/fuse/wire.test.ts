@@ -74,8 +74,9 @@ describe('FUSE messages', () => {
     request.writeUInt32LE(1, 4)
     request.writeBigUInt64LE(3n, 8)
     request.writeBigUInt64LE(1n, 16)
+    request.writeUInt32LE(7, 32)
     request.write('abc\0', 40)
-    assert.deepEqual(decodeRequest(request), { opcode: 1, unique: 3n, node: 1n, body: Buffer.from('abc\0') })
+    assert.deepEqual(decodeRequest(request), { opcode: 1, unique: 3n, node: 1n, thread: 7, body: Buffer.from('abc\0') })
     for (const length of [0, 16, 39, 43]) assert.equal(decodeRequest(request.subarray(0, length)), undefined)
   })
 
@@ -90,7 +91,7 @@ describe('FUSE messages', () => {
     assert.equal(version(7, 22), undefined)
     assert.equal(version(6, 99), undefined)
     const reply = encodeInit(init(7, 31), false)
-    assert.equal(reply?.toString('hex', 0, 32), '070000001f0000000000020001e8e40040003000001000000100000000010000')
+    assert.equal(reply?.toString('hex', 0, 32), '070000001f000000000002000168e40040003000001000000100000000010000')
   })
 
   it('list names, padded to eight bytes, as long as there is room', () => {

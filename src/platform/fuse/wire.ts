@@ -58,12 +58,12 @@ export const MAX_READ_BYTES = 1 << 20
 export const REQUEST_BUFFER_BYTES = 64 << 10
 const MAX_WRITE_BYTES = 4096
 
+/** Not ASYNC_DIO: who reads with O_DIRECT then waits where no signal reaches him. */
 const INIT_FLAGS = {
   ASYNC_READ: 1 << 0,
   IOCTL_DIR: 1 << 11,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
-  ASYNC_DIO: 1 << 15,
   PARALLEL_DIROPS: 1 << 18,
   POSIX_ACL: 1 << 20,
   /** Reading the device tells a connection that was cut from one that was unmounted. */
@@ -92,6 +92,8 @@ export interface FuseRequest {
   /** What the reply says it is an answer to. */
   readonly unique: bigint
   readonly node: bigint
+  /** Number of the thread that waits for it; 0 where that cannot be seen from here. */
+  readonly thread: number
   readonly body: Buffer
 }
 
@@ -131,6 +133,7 @@ export function decodeRequest(bytes: Buffer): FuseRequest | undefined {
     opcode: bytes.readUInt32LE(4),
     unique: bytes.readBigUInt64LE(8),
     node: bytes.readBigUInt64LE(16),
+    thread: bytes.readUInt32LE(32),
     body: bytes.subarray(HEADER_BYTES),
   }
 }

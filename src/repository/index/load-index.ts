@@ -152,14 +152,19 @@ function fillTable(measured: ReadonlyMap<string, MeasuredPack>): IndexedChunks {
   const packs = Array.from(measured.values(), ({ known }) => known)
   const table = ChunkTable.create(packs.reduce((sum, pack) => sum + pack.chunks, SPARE_CHUNKS))
   const numbers = new ChunkNumbers()
-  for (const { indexed } of measured.values()) {
+  addChunks(table, numbers, measured.values())
+  return { table, numbers, packs }
+}
+
+/** Adds the chunks of packs, which must have room in the table. */
+export function addChunks(table: ChunkTable, numbers: ChunkNumbers, packs: Iterable<MeasuredPack>): void {
+  for (const { indexed } of packs) {
     numbers.beginPack()
     for (const { ids, chunks, sealedBytes } of segmentsOf(indexed)) {
       const first = numbers.addSegment(sealedBytes, chunks)
       for (let i = 0; i < chunks; i++) table.add(first + i, ids, i * CHUNK_ID_BYTES)
     }
   }
-  return { table, numbers, packs }
 }
 
 /** What is kept of a pack in memory. */

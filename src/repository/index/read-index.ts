@@ -34,7 +34,11 @@ export interface ReadIndexOptions extends AbortOptions {
   readonly onForeignKey?: ((key: string) => void) | undefined
   /** Is told of index objects that cannot be read, and that are missing from the result; without it, the first is thrown. */
   readonly onUnreadable?: ((key: string, error: CairnError) => void) | undefined
+  /** Keys of index objects that need not be read again: they come with no bytes. */
+  readonly known?: ReadonlySet<string> | undefined
 }
+
+const KNOWN = new Uint8Array()
 
 /** Index objects read at the same time; each is at most a few MiB. */
 const PARALLEL_READS = 8
@@ -131,7 +135,7 @@ async function readIndexObjects(
     let hasMoved = false
     await forEachAtOnce(listed, PARALLEL_READS, async ([key, session]) => {
       if (read.has(key)) return
-      const object = await getOrError(storage, key, options)
+      const object = options.known?.has(key) ? KNOWN : await getOrError(storage, key, options)
       // Superseded since it was listed: what it said stands in a newer object, which another look finds.
       if (isCairnError(object, 'NOT_FOUND') && listings < MAX_LISTINGS) hasMoved = true
       else if (!isCairnError(object)) read.set(key, { key, session, object })

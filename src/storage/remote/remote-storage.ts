@@ -92,6 +92,10 @@ export class RemoteStorage implements Storage {
     })
   }
 
+  get isBroken(): boolean {
+    return this.#broken !== undefined
+  }
+
   async get(key: string, range?: ByteRange, options?: AbortOptions): Promise<Uint8Array> {
     checkKey(key)
     checkRange(key, range)

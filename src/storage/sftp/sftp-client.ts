@@ -144,6 +144,10 @@ export class SftpClient {
     this.#timer = setInterval(() => this.#showLife(silenceMs), silenceMs / SIGNS_OF_LIFE)
   }
 
+  get isBroken(): boolean {
+    return this.#broken !== undefined
+  }
+
   has(extension: Extension): boolean {
     return this.#extensions.has(extension)
   }

@@ -65,6 +65,10 @@ export class SftpStorage implements Storage {
       this.freeBytes = (options) => this.#run('look for free space', options, () => sftp.freeBytes(root))
   }
 
+  get isBroken(): boolean {
+    return this.#sftp.isBroken
+  }
+
   async get(key: string, range?: ByteRange, options?: AbortOptions): Promise<Uint8Array> {
     checkKey(key)
     checkRange(key, range)
