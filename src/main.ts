@@ -26,6 +26,8 @@ async function main(): Promise<void> {
       isInside: process.env['CAIRN_IN_BACKGROUND'] !== undefined,
       detach: async () => (await import('./platform/background.ts')).detach(),
     },
+    // Node waits at its end for system calls that do not return.
+    killAfter: (ms) => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), ms).unref(),
   })
   watch.dispose()
 }

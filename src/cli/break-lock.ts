@@ -12,7 +12,7 @@ Examples:
 export const define: DefineCommand = (command, context) => {
   command
     .argument('[REPO]', 'the repository, unless -r or CAIRN_REPO names it')
-    .usage('[REPO]')
+    .usage('[REPO] [OPTIONS]')
     .addHelpText('after', HELP)
     .action(async (repository: string | undefined) => {
       const { location } = await context.select(repository === undefined ? [] : [repository], 'location')

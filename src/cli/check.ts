@@ -36,13 +36,13 @@ With -r or CAIRN_REPO, the argument is a snapshot: a name, the beginning of an i
 
 Examples:
   cairn check /mnt/disk/backups
-  cairn check --read-data-subset 1/7 /mnt/disk/backups    a seventh of the data each day
+  cairn check --read-data-subset 1/7 /mnt/disk/backups    a seventh each day
   cairn check /mnt/disk/backups::monday
   cairn check --read-data --repair /mnt/disk/backups`
 
 export const define: DefineCommand = (command, context) => {
   command
-    .argument('[REPO]', 'REPO or REPO::SNAPSHOT')
+    .argument('[REPO[::SNAPSHOT]]', 'REPO or REPO::SNAPSHOT')
     .argument('[SNAPSHOT]', 'the only snapshot to look at, when REPO is written without ::')
     .usage('[REPO | REPO::SNAPSHOT] [OPTIONS]')
     .option('--read-data', 'read all data and verify every byte')

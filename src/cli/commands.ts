@@ -3,6 +3,8 @@ import type { DefineCommand } from './context.ts'
 export interface CommandEntry {
   readonly name: string
   readonly alias?: string
+  /** For shells, not for people. */
+  readonly hidden?: boolean
   /** Heading of the global help it is listed under. */
   readonly group: string
   /** One line that says what it is for. */
@@ -33,14 +35,14 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'extract',
     group: BACKUPS,
-    summary: 'restore a snapshot, or some of its paths, into the current folder',
+    summary: 'restore a snapshot, or paths, into the current folder',
     load: () => import('./extract.ts'),
   },
   {
     name: 'export',
     alias: 'export-tar',
     group: BACKUPS,
-    summary: 'write a snapshot, or some of its paths, as a tar or zip archive',
+    summary: 'write a snapshot, or paths, as a tar or zip archive',
     load: () => import('./export.ts'),
   },
   {
@@ -53,13 +55,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'verify',
     group: BACKUPS,
-    summary: 'verify that an exported archive is what it was, and can be read',
+    summary: 'verify that an exported archive is what it was',
     load: () => import('./verify.ts'),
   },
   {
     name: 'list',
     group: SNAPSHOTS,
-    summary: 'list the snapshots of a repository, or what is in one of them',
+    summary: 'list snapshots, or what is in one of them',
     load: () => import('./list.ts'),
   },
   {
@@ -138,7 +140,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'check',
     group: REPOSITORY,
-    summary: 'verify that a repository, or one of its snapshots, is sound',
+    summary: 'verify that a repository or a snapshot is sound',
     load: () => import('./check.ts'),
   },
   {
@@ -162,7 +164,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'serve',
     group: REPOSITORY,
-    summary: 'serve repositories to another machine: SSH starts it there',
+    summary: 'serve repositories to another machine, started by SSH',
     load: () => import('./serve.ts'),
   },
   {
@@ -174,7 +176,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'key',
     group: REPOSITORY,
-    summary: 'manage the keys of a repository: passphrases, recovery key, export, rotation',
+    summary: 'manage keys: passphrases, recovery, export, rotation',
     load: () => import('./key.ts'),
   },
   {
@@ -192,8 +194,27 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'doctor',
     group: 'About:',
-    summary: 'look for what could make backups of this machine miss something',
+    summary: 'look for what could make backups miss something',
     load: () => import('./doctor.ts'),
+  },
+  {
+    name: 'man',
+    group: 'About:',
+    summary: 'show the manual',
+    load: () => import('./man.ts'),
+  },
+  {
+    name: 'completion',
+    group: 'About:',
+    summary: 'print a script by which a shell completes commands',
+    load: () => import('./completion.ts'),
+  },
+  {
+    name: '__complete',
+    hidden: true,
+    group: 'About:',
+    summary: 'say what may come next on a command line',
+    load: () => import('./complete.ts'),
   },
   {
     name: 'version',

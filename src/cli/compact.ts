@@ -21,13 +21,14 @@ backups and restores may go on meanwhile. It can be interrupted, and goes on the
 
 Examples:
   cairn compact /mnt/disk/backups
-  cairn compact --dry-run /mnt/disk/backups           how much would be freed
-  cairn compact --threshold 0 /mnt/disk/backups       free all there is, whatever has to be moved
+  cairn compact --dry-run /mnt/disk/backups        how much would be freed
+  cairn compact --threshold 0 /mnt/disk/backups    all that there is to free
   cairn compact --max-repack-size 10G /mnt/disk/backups`
 
 export const define: DefineCommand = (command, context) => {
   command
     .argument('[REPO]', 'where the repository is')
+    .usage('[REPO] [OPTIONS]')
     .option('-n, --dry-run', 'free nothing; tell how much would be')
     .option('--threshold <PERCENT>', 'rewrite packs of which at least so much is unused (default: 10)', parsePercent)
     .option('--max-repack-size <SIZE>', 'rewrite no more than this, those first that give back most', parseSize)

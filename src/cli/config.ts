@@ -9,11 +9,11 @@ interface ConfigCommandOptions {
 
 const HELP = `
 Settings, for all runs on the repository from then on; sizes like 2G, 0 is off:
-  additional_free_space   no backup stores what would leave less than this on the disk,
-                          so that there is room to delete and clean up
+  additional_free_space   no backup stores what would leave less than this on
+                          the disk, so that there is room to clean up
   storage_quota           no backup makes the repository larger than this
-  append_only             1: nothing is deleted but hidden, and no space reclaimed; a
-                          server keeps its clients to that, who cannot change it
+  append_only             1: nothing is deleted but hidden, and no space
+                          reclaimed; clients of a server cannot change that
 To be read only: version, id.
 
 Examples:
@@ -25,11 +25,11 @@ Examples:
 export const define: DefineCommand = (command, context) => {
   command
     .argument('[REPO]', 'the repository, unless -r or CAIRN_REPO names it')
-    .argument('[NAME]', 'what to print or change')
+    .argument('[SETTING]', 'what to print or change')
     .argument('[VALUE]', 'what to change it to')
-    .usage('[REPO] NAME [VALUE] | [REPO] --list | [REPO] --delete NAME')
+    .usage('[REPO] SETTING [VALUE]\n[REPO] --list\n[REPO] --delete SETTING')
     .option('-l, --list', 'print all of the configuration')
-    .option('-d, --delete', 'put the setting NAME back to its default')
+    .option('-d, --delete', 'put SETTING back to its default')
     .addHelpText('after', HELP)
     .action((...args: unknown[]) => {
       const values = args.slice(0, 3).filter((value) => typeof value === 'string')
@@ -65,6 +65,6 @@ async function run(context: CommandContext, values: string[], options: ConfigCom
 function usage(found: string): CairnError {
   return new CairnError(
     'INVALID_ARGUMENT',
-    `Cannot read the command: ${found}; write cairn config REPO NAME [VALUE], or cairn config REPO --list`,
+    `Cannot read the command: ${found}; write cairn config REPO SETTING [VALUE], or cairn config REPO --list`,
   )
 }

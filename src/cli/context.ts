@@ -26,6 +26,13 @@ export interface CommonOptions {
   readonly remotePath?: string
 }
 
+/** All commands, for those that are about commands. */
+export interface Definitions {
+  readonly program: Command
+  /** Gives a command of the program its arguments, options and help, unless it has them. */
+  readonly load: (command: Command) => Promise<void>
+}
+
 /** What a command works on, after its arguments, `-r` and the environment have been read. */
 export interface Selection {
   readonly location: string
@@ -44,6 +51,8 @@ export class CommandContext {
   /** A script for Borg is run: the program was called by that name. */
   readonly asBorg: boolean
   common: CommonOptions = {}
+  /** Of all commands; there when one of them runs. */
+  definitions!: Definitions
   /** What the process exits with when the command ends without an error. */
   exitCode = 0
   /** Of a program that was run; passed on as it is. */

@@ -58,13 +58,13 @@ with the same type, size and mtime and a few blocks of the same content. --detec
 Examples:
   cairn backup ~/documents ~/photos
   cairn create --dry-run --list -e '*.o' --exclude-caches ~/src
-  cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas/build
-  cairn create --content-from-command /mnt/disk/backups::shop-{now} -- pg_dump shop`
+  cairn create --ignore-file .gitignore --settle 300 --sync-before /mnt/nas
+  cairn create --content-from-command /mnt/backups::shop-{now} -- pg_dump shop`
 
 export const define: DefineCommand = (command, context) => {
   command
     .argument('[PATHS...]', 'files and folders to save, or - for standard input; REPO::NAME may come first')
-    .usage('[REPO::NAME] PATH... [OPTIONS] | [REPO::NAME] - [OPTIONS]')
+    .usage('[REPO::NAME] PATH... [OPTIONS]\n[REPO::NAME] - [OPTIONS]')
     .option('-C, --compression <ALGORITHM>', 'none, lz4, zstd[,LEVEL], zlib[,LEVEL] or lzma[,LEVEL]')
     .option('--comment <TEXT>', 'note to keep with the snapshot')
     .option(

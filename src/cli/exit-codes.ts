@@ -6,6 +6,19 @@ import type { LogLevel } from './output/output.ts'
 /** A run that ended with warnings: the rest is done, some source data could not be read. As restic. */
 export const EXIT_WARNINGS = 3
 
+/** What a run can end with, for the manual. */
+export const EXIT_CODES: readonly { readonly codes: string; readonly meaning: string }[] = [
+  { codes: '0', meaning: 'done' },
+  { codes: '1', meaning: 'failed' },
+  { codes: '2', meaning: 'the command line is wrong' },
+  { codes: '3', meaning: 'done, but some source data could not be read, or there are other warnings' },
+  { codes: '10', meaning: 'there is no such repository' },
+  { codes: '12', meaning: 'the passphrase or the key is wrong, or another repository is in the place' },
+  { codes: '65', meaning: 'stored data or an archive is damaged' },
+  { codes: '66, 67, 68', meaning: 'an archive differs from what lies beside it in size, checksum, content' },
+  { codes: '130, 143', meaning: 'interrupted by SIGINT, by SIGTERM' },
+]
+
 /** How a run ended. */
 export interface Outcome {
   readonly exitCode: number

@@ -30,7 +30,7 @@ tar --xattrs --xattrs-include='*' --acls --selinux -xpf FILE. Of a zip, cairn te
 
 Examples:
   cairn export /mnt/disk/backups::monday monday.tar.zst
-  cairn export /mnt/disk/backups::monday photos.zip home/ann/photos --strip-components 2
+  cairn export /mnt/disk/backups::monday photos.zip home/ann/photos
   cairn export /mnt/disk/backups::monday - | tar -x -C /tmp/there`
 
 export const define: DefineCommand = (command, context) => {

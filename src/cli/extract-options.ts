@@ -1,4 +1,4 @@
-import { InvalidArgumentError, Option, type Command } from 'commander'
+import { Option, type Command } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import type { Conflict, ExtractOptions, PatternOption } from '../operations/extract.ts'
 import { parseCount } from './option-values.ts'
@@ -31,9 +31,7 @@ export function addExtractOptions(command: Command, conflict: Conflict = 'fail')
   command
     .option('--list', 'print every path that is written')
     .addOption(
-      new Option('--conflict <HOW>', 'where something is already: fail, keep, overwrite, if-newer or mirror')
-        .default(conflict)
-        .argParser(parseConflict),
+      new Option('--conflict <HOW>', 'what to do where something is already').choices(CONFLICTS).default(conflict),
     )
     .option('-n, --dry-run', 'write nothing; with --list, print what would be done with each path')
     .option('--verify', 'read everything back afterwards and compare')
@@ -69,10 +67,4 @@ export function toExtractOptions(
     noAcls: options.acls === false,
     noFlags: options.flags === false,
   }
-}
-
-function parseConflict(value: string): Conflict {
-  const conflict = CONFLICTS.find((known) => known === value)
-  if (!conflict) throw new InvalidArgumentError(`It must be one of ${CONFLICTS.join(', ')}.`)
-  return conflict
 }

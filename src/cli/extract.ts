@@ -12,7 +12,7 @@ Examples:
   cairn extract /mnt/disk/backups::monday
   cairn extract /mnt/disk/backups::monday home/ann/documents
   cairn extract /mnt/disk/backups::monday --stdout home/ann/notes.txt | less
-  cairn extract /mnt/disk/backups::monday --strip-components 2 --exclude '*.tmp' home/ann`
+  cairn extract /mnt/disk/backups::monday --strip-components 2 -e '*.o' home/ann`
 
 export const define: DefineCommand = (command, context) => {
   command

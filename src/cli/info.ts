@@ -31,7 +31,7 @@ Examples:
 
 export const define: DefineCommand = (command, context) => {
   command
-    .argument('[REPO]', 'REPO or REPO::SNAPSHOT')
+    .argument('[REPO[::SNAPSHOT]]', 'REPO or REPO::SNAPSHOT')
     .argument('[SNAPSHOT]', 'a snapshot, when REPO is written without ::')
     .usage('[REPO | REPO::SNAPSHOT] [OPTIONS]')
     .optionsGroup('Which snapshots are shown:')

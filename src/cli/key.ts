@@ -16,7 +16,7 @@ Examples:
   cairn key add --label ann /mnt/disk/backups
   cairn key remove /mnt/disk/backups 3f09c2
   cairn key export --paper /mnt/disk/backups        print it and lock it away
-  cairn key rotate /mnt/disk/backups                after a passphrase got into wrong hands`
+  cairn key rotate /mnt/disk/backups                after a passphrase leaked`
 
 const ADD_HELP = `
 With --recovery nothing is chosen: a random key is printed, to be written down. It is typed wherever a

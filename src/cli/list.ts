@@ -41,7 +41,7 @@ Examples:
 
 export const define: DefineCommand = (command, context) => {
   command
-    .argument('[REPO]', 'REPO lists snapshots, REPO::SNAPSHOT its entries')
+    .argument('[REPO[::SNAPSHOT]]', 'REPO lists snapshots, REPO::SNAPSHOT its entries')
     .argument('[PATHS...]', 'only entries at or below these paths')
     .usage('[REPO | REPO::SNAPSHOT [PATH...]] [OPTIONS]')
     .option('--short', 'print only names or paths')

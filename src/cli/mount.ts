@@ -34,12 +34,12 @@ machine. It takes no DIR. The address is secret: whoever knows it may read every
 
 Examples:
   cairn mount /mnt/disk/backups /mnt/backups
-  cairn mount -r /mnt/disk/backups latest /mnt/ann home/ann --strip-components 2 --foreground
+  cairn mount -r /mnt/disk/backups latest /mnt/ann home/ann --strip-components 2
   cairn mount --webdav /mnt/disk/backups::monday`
 
 export const define: DefineCommand = (command, context) => {
   command
-    .argument('[REPO]', 'REPO shows all snapshots, REPO::SNAPSHOT one')
+    .argument('[REPO[::SNAPSHOT]]', 'REPO shows all snapshots, REPO::SNAPSHOT one')
     .argument('[DIR]', 'folder to mount on')
     .argument('[PATHS...]', 'only these paths of the snapshots, and what is below them')
     .usage('[REPO | REPO::SNAPSHOT] DIR [PATH...] [OPTIONS]')

@@ -1,18 +1,16 @@
 /**
  * cli: arguments, terminal and JSON output, exit codes; one file per verb. Everything that is done is done by `operations`.
  *
- * `runProgram` builds the command of the verb that was given (only that one is loaded), runs it, reports what went wrong, and
+ * `runProgram` defines the command of the verb that was given (only that one is loaded), runs it, reports what went wrong, and
  * returns the exit code once everything has been written.
  */
-import { Command, Option } from 'commander'
+import type { Command } from 'commander'
 import { CairnError } from '../base/errors.ts'
 import { BORG_VERSION } from '../config/placeholders.ts'
 import { VERSION } from '../operations/version.ts'
-import { COMMANDS, type CommandEntry } from './commands.ts'
 import { CommandContext, type CommonOptions } from './context.ts'
-import { addBorgOptions } from './borg/options.ts'
+import { defineProgram } from './definitions.ts'
 import { describeExitCode, type Outcome, toBorgExitCode } from './exit-codes.ts'
-import { formatHelp, styleHelp } from './help.ts'
 import { reportWarning } from './output/issue.ts'
 import { LOGGERS, Output, type OutputSettings } from './output/output.ts'
 import { reportError } from './report-error.ts'
@@ -60,55 +58,14 @@ export async function runProgram(argv: readonly string[], world: World): Promise
 }
 
 function buildProgram(context: CommandContext): { program: Command; current: () => string } {
-  const { output } = context
-  let entry: CommandEntry | undefined
-
-  const program = new Command('cairn')
-    .description('Deduplicated, compressed, encrypted, verified snapshots of folders, and back again.')
-    .usage('COMMAND [ARGUMENTS] [OPTIONS]')
-    .version(
-      context.asBorg ? `borg ${BORG_VERSION} (cairn ${VERSION})` : `cairn ${VERSION}`,
-      '-V, --version',
-      'print the version',
-    )
-    .enablePositionalOptions()
-    .exitOverride()
-    .helpOption('-h, --help', 'show this help')
-    .addHelpCommand(new Command('help').argument('[COMMAND]').summary('show the help of a command').helpGroup('About:'))
-    .configureOutput({
-      writeOut: (text) => output.text(styleHelp(text, output, 'out')),
-      writeErr: (text) => output.text(styleHelp(text, output, 'err'), 'err'),
-      outputError: () => {}, // reportError prints them
-      getOutHelpWidth: () => Math.min(output.columns('out') ?? 100, 100),
-      getErrHelpWidth: () => Math.min(output.columns('err') ?? 100, 100),
-      getOutHasColors: () => output.hasColors('out'),
-      getErrHasColors: () => output.hasColors('err'),
-    })
-    .configureHelp({
-      styleTitle: (text) => output.style('bold', text),
-      subcommandTerm: (command) => [command.name(), ...command.aliases()].join(', '),
-      formatHelp,
-    })
   const ignored = new Map<string, string>()
-  const addOptions = (command: Command, name: string): void => {
-    addCommonOptions(command)
-    addBorgOptions(command, name, (option, why) => ignored.set(option, why))
-  }
-  addOptions(program, 'cairn')
-
-  for (const { name, alias, group, summary } of COMMANDS) {
-    const command = program.command(name).summary(summary).helpGroup(group)
-    if (alias) command.alias(alias)
-  }
-  program.addHelpText('after', GLOBAL_HELP)
-
+  const definitions = defineProgram(context, (option, why) => ignored.set(option, why))
+  const { program } = definitions
+  context.definitions = definitions
+  let current = 'cairn'
   program.hook('preSubcommand', async (_, command) => {
-    entry = COMMANDS.find(({ name }) => name === command.name())
-    if (!entry) return
-    command.description(`${capitalize(entry.summary)}.`)
-    const { define } = await entry.load()
-    define(command, context)
-    for (const one of [command, ...command.commands]) addOptions(one, one.name())
+    await definitions.load(command)
+    if (command.name() !== 'help') current = `cairn ${command.name()}`
   })
   program.hook('preAction', (_, command) => {
     const common: CommonOptions = { ...program.opts(), ...command.parent?.opts(), ...command.opts() }
@@ -116,13 +73,13 @@ function buildProgram(context: CommandContext): { program: Command; current: () 
     context.output.settings = settingsOf(common, context.asBorg, command.name())
     if (common.showVersion) {
       const version = context.asBorg ? `borgbackup version ${BORG_VERSION} (cairn ${VERSION})` : `cairn ${VERSION}`
-      output.log('INFO', version, { name: LOGGERS.version })
+      context.output.log('INFO', version, { name: LOGGERS.version })
     }
     if (!context.asBorg)
       for (const [option, why] of ignored)
-        reportWarning(output, { message: `${option} has no effect: ${why}`, code: 'UNSUPPORTED' })
+        reportWarning(context.output, { message: `${option} has no effect: ${why}`, code: 'UNSUPPORTED' })
   })
-  return { program, current: () => (entry ? `cairn ${entry.name}` : 'cairn') }
+  return { program, current: () => current }
 }
 
 /** Commands with a JSON document of Borg's own. */
@@ -142,35 +99,6 @@ function settingsOf(common: CommonOptions, asBorg: boolean, command: string): Ou
   }
 }
 
-function addCommonOptions(command: Command): void {
-  command
-    .optionsGroup('Common options:')
-    .option('-r, --repo <REPO>', 'location of the repository (CAIRN_REPO, BORG_REPO)')
-    .option('--json', 'print JSON, one object a line where there are several')
-    .option('-q, --quiet', 'print nothing but results, warnings and errors')
-    .option('-v, --verbose', 'print more about what is done')
-    .option('-p, --progress', 'show progress, also when the output is not a terminal')
-    .option('--no-progress', 'show no progress')
-    .option('--log-json', "print Borg's JSON objects in place of lines on standard error")
-    .option('--show-rc', 'end with a line that tells the exit code')
-    .addOption(new Option('--show-version', 'begin with a line that tells the version').hideHelp())
-    .addOption(new Option('--iec', "Borg's, for sizes in binary units").hideHelp())
-    .option('--rsh <CMD>', 'in place of ssh, to reach another machine (CAIRN_RSH, BORG_RSH)')
-    .option('--remote-path <CMD>', 'in place of cairn, on another machine (CAIRN_REMOTE_PATH)')
-    .addOption(new Option('--exit-codes <SET>', 'exit codes to use').choices(['cairn', 'borg']))
-}
-
-const GLOBAL_HELP = `
-Every command takes its repository as REPO or REPO::SNAPSHOT in front, as -r REPO, or from
-the variable CAIRN_REPO; with none of them it is a local default repository.
-
-Examples:
-  cairn backup ~/documents                          into the default repository
-  cairn init /mnt/disk/backups                      make a repository of your own
-  cairn create /mnt/disk/backups::{now} ~/documents
-  cairn list /mnt/disk/backups
-  cairn restore -r /mnt/disk/backups latest --target /tmp/restored`
-
 /** `help create` as `create --help`: commander would print it before the command has been loaded. */
 function expandHelp(argv: readonly string[]): readonly string[] {
   const [first, name] = argv
@@ -181,8 +109,4 @@ function expandHelp(argv: readonly string[]): readonly string[] {
 function beforeDashes(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--')
   return end < 0 ? argv : argv.slice(0, end)
-}
-
-function capitalize(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1)
 }

@@ -40,8 +40,8 @@ newer snapshot of the same paths. Deleting frees no space yet; that is what comp
 Examples:
   cairn prune /mnt/disk/backups --list --dry-run --keep-daily 7 --keep-weekly 4
   cairn prune /mnt/disk/backups --prefix '{hostname}-' -d 7 -w 4 -m 6 -y -1
-  cairn prune -r /mnt/disk/backups --keep-within 2d --keep-monthly 12 --group-by host,paths
-  cairn prune -r /mnt/disk/backups --policy kopia --keep-latest 10 --keep-daily 7`
+  cairn prune -r /mnt/disk/backups --keep-within 2d -m 12 --group-by host,paths
+  cairn prune -r /mnt/disk/backups --policy kopia --keep-latest 5 --keep-daily 7`
 
 export const define: DefineCommand = (command, context) => {
   command

@@ -14,10 +14,10 @@ unless --conflict says otherwise: 'keep' does so silently, 'overwrite' replaces 
 'if-newer' what is older than in the snapshot, and 'mirror' also removes what the snapshot has not.
 
 Examples:
-  cairn restore --target /tmp/restored             latest snapshot of the default repository
-  cairn restore -r /mnt/disk/backups monday home/ann/documents --target /tmp/restored
+  cairn restore --target /tmp/restored      latest of the default repository
+  cairn restore -r /mnt/disk/backups monday home/ann --target /tmp/restored
   cairn restore /mnt/disk/backups::latest --target /tmp/restored
-  cairn restore --target / --conflict mirror --dry-run --list /home/ann/documents`
+  cairn restore --target / --conflict mirror --dry-run --list /home/ann`
 
 export const define: DefineCommand = (command, context) => {
   command

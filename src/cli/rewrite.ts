@@ -20,7 +20,7 @@ comment, tags and pin, and a new id. 'cairn undelete' brings the old one back, u
 until 'cairn compact' has reclaimed what only it held.
 
 Examples:
-  cairn rewrite /mnt/disk/backups::monday --exclude home/ann/secrets --dry-run --list
+  cairn rewrite /mnt/disk/backups::monday --exclude home/ann/secrets -n --list
   cairn rewrite /mnt/disk/backups -a '*' --exclude '*.iso'`
 
 export const define: DefineCommand = (command, context) => {

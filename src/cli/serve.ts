@@ -13,16 +13,17 @@ const HELP = `
 Nobody calls this by hand: with a repository at user@host:path or ssh://, SSH starts it on that
 host. There it can be limited for each key, by command="…" in ~/.ssh/authorized_keys.
 
-Examples:
-  cairn serve --restrict-to-path /srv/backups
-  cairn serve --restrict-to-repository /srv/backups/ann --append-only --storage-quota 500G
-
 With --append-only, such a client can add snapshots and hide them (delete), which 'cairn undelete'
 takes back; it can neither overwrite anything nor free its space. Look at 'cairn list --deleted'
-before you run 'cairn compact' there without that limit.`
+before you run 'cairn compact' there without that limit.
+
+Examples:
+  cairn serve --restrict-to-path /srv/backups --storage-quota 500G
+  cairn serve --restrict-to-repository /srv/backups/ann --append-only`
 
 export const define: DefineCommand = (command, context) => {
   command
+    .usage('[OPTIONS]')
     .option('--restrict-to-path <PATH>', 'open only repositories in or below this folder (repeatable)', collect)
     .option('--restrict-to-repository <PATH>', 'open only this repository (repeatable)', collect)
     .option('--append-only', 'let nothing be deleted or overwritten')

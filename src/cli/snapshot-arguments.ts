@@ -15,9 +15,9 @@ export type SelectionOptions = SnapshotOptions
 /** Adds the arguments and options by which several snapshots are named. */
 export function addSelectionOptions(command: Command): Command {
   return command
-    .argument('[REPO]', 'REPO::SNAPSHOT, or with -r or CAIRN_REPO just SNAPSHOT')
+    .argument('[REPO[::SNAPSHOT]]', 'REPO::SNAPSHOT, or with -r or CAIRN_REPO just SNAPSHOT')
     .argument('[SNAPSHOTS...]', 'further snapshots of the same repository')
-    .usage('REPO::SNAPSHOT [SNAPSHOT...] [OPTIONS] | REPO -a GLOB [OPTIONS]')
+    .usage('REPO::SNAPSHOT [SNAPSHOT...] [OPTIONS]\nREPO -a GLOB [OPTIONS]')
     .option('-a, --glob-archives <GLOB>', 'all snapshots whose names match, like web-*')
     .option('-P, --prefix <PREFIX>', 'all snapshots whose names begin so')
 }

@@ -3,7 +3,7 @@ import { thirdPartyNotices } from '../platform/installation.ts'
 import type { DefineCommand } from './context.ts'
 
 export const define: DefineCommand = (command, context) => {
-  command.option('--licenses', 'print the licences of what others wrote and is part of this copy')
+  command.usage('[OPTIONS]').option('--licenses', 'print the licences of what others wrote and is part of this copy')
   command.action(({ licenses }: { licenses?: boolean }) => {
     if (licenses) {
       context.output.line(

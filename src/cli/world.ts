@@ -45,6 +45,7 @@ export interface Operations {
     Pick<typeof import('../operations/mount.ts'), 'mountSnapshots' | 'serveSnapshots' | 'unmountSnapshots'>
   >
   readonly prune: () => Promise<Pick<typeof import('../operations/prune.ts'), 'pruneSnapshots'>>
+  readonly snapshotNames: () => Promise<Pick<typeof import('../operations/snapshot-names.ts'), 'findSnapshotNames'>>
   readonly locks: () => Promise<Pick<typeof import('../operations/locks.ts'), 'requireRepository' | 'runUnlocked'>>
 }
 
@@ -77,6 +78,7 @@ export const systemOperations: Operations = {
   serve: () => import('../operations/serve.ts'),
   mount: () => import('../operations/mount.ts'),
   prune: () => import('../operations/prune.ts'),
+  snapshotNames: () => import('../operations/snapshot-names.ts'),
   locks: () => import('../operations/locks.ts'),
 }
 
@@ -110,6 +112,8 @@ export interface World {
   /** Makes a folder of the user's own data, and those above it. */
   readonly makeFolder: (folder: string) => Promise<void>
   readonly background: Background
+  /** Ends the process after so long, whatever system call it waits for. */
+  readonly killAfter: (ms: number) => void
   /** The system's when absent. */
   readonly secrets?: SecretInput | undefined
   /** This machine's when absent. */

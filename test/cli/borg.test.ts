@@ -244,7 +244,7 @@ describe("Borg's options under our own name", () => {
       assert.equal(calls[0]?.detect, detect)
     }
     const wrong = await runCli(['create', '--files-cache', 'ctime,sise', 'r::n', 'a'])
-    assert.match(wrong.stderr, /--files-cache <MODE>' argument 'ctime,sise' is invalid.*It must be some of ctime,/)
+    assert.match(wrong.stderr, /--files-cache <PARTS>' argument 'ctime,sise' is invalid.*It must be some of ctime,/)
   })
 })
 

@@ -1,6 +1,10 @@
 /** Runs the real command line in this process, with captured streams and operations that only pretend. */
 import { Writable } from 'node:stream'
+import type { Command } from 'commander'
 import { fixedClock } from '../../src/base/clock.ts'
+import { CommandContext } from '../../src/cli/context.ts'
+import { defineProgram } from '../../src/cli/definitions.ts'
+import { Output } from '../../src/cli/output/output.ts'
 import { runProgram } from '../../src/cli/program.ts'
 import type { Background, Operations, World } from '../../src/cli/world.ts'
 import type { Environment } from '../../src/config/environment.ts'
@@ -46,13 +50,11 @@ export interface RunResult {
   readonly stderr: string
 }
 
-export async function runCli(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const stdout = options.stdout ?? new CapturedStream()
-  const stderr = options.stderr ?? new CapturedStream()
-  const world: World = {
+function worldOf(options: RunOptions): World & { readonly stdout: CapturedStream; readonly stderr: CapturedStream } {
+  return {
     env: { HOME: '/home/ann', ...options.env },
-    stdout,
-    stderr,
+    stdout: options.stdout ?? new CapturedStream(),
+    stderr: options.stderr ?? new CapturedStream(),
     connection: unexpected('connection'),
     signal: options.signal ?? new AbortController().signal,
     clock: fixedClock(NOW_MS),
@@ -60,11 +62,37 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     operations: { ...UNEXPECTED, ...options.operations },
     makeFolder: async () => {},
     background: options.background ?? NO_BACKGROUND,
+    killAfter: () => {},
     secrets: options.secrets ?? noSecrets,
     placeholders: { nowMs: NOW_MS, hostname: 'vm', user: 'ann', pid: 42, fqdn: async () => 'vm.example.org' },
   }
+}
+
+export async function runCli(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  const world = worldOf(options)
   const exitCode = await runProgram(argv, world)
-  return { exitCode, stdout: stdout.captured, stderr: stderr.captured }
+  return { exitCode, stdout: world.stdout.captured, stderr: world.stderr.captured }
+}
+
+/** All commands that help shows, with what they take, those below others after them; the program itself comes first. */
+export async function allCommands(options: RunOptions = {}): Promise<Command[]> {
+  const world = worldOf(options)
+  const { program, load } = defineProgram(new CommandContext(world, new Output(world), []))
+  for (const command of program.commands) await load(command)
+  const help = program.createHelp()
+  const below = (command: Command): Command[] => [
+    command,
+    ...help
+      .visibleCommands(command)
+      .filter(({ parent }) => parent === command)
+      .flatMap(below),
+  ]
+  return below(program)
+}
+
+/** How a command is called: the program and its words. */
+export function wordsOf(command: Command): string[] {
+  return [...(command.parent ? wordsOf(command.parent) : []), command.name()]
 }
 
 const unexpected = (what: string) => (): never => {
@@ -106,6 +134,7 @@ const UNEXPECTED: Operations = {
   mount: unexpected('mount'),
   prune: unexpected('prune'),
   locks: unexpected('locks'),
+  snapshotNames: unexpected('snapshotNames'),
   serve: unexpected('serve'),
 }
 

@@ -83,6 +83,7 @@ const operations: Operations = {
   diff: () => Promise.reject(new Error('not pretended')),
   delete: () => Promise.reject(new Error('not pretended')),
   undelete: () => Promise.reject(new Error('not pretended')),
+  snapshotNames: () => Promise.reject(new Error('not pretended')),
   rename: () => Promise.reject(new Error('not pretended')),
   rewrite: () => Promise.reject(new Error('not pretended')),
   labels: () => Promise.reject(new Error('not pretended')),
@@ -110,6 +111,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   signal: controller.signal,
   clock: systemClock,
   operations,
+  killAfter: () => {},
   makeFolder: async () => {},
   background: { run: async () => undefined, isInside: false, detach: async () => process.stderr },
 })

@@ -114,7 +114,7 @@ describe('extract and restore', () => {
   it('refuse what makes no sense', async () => {
     const rows: [string[], RegExp][] = [
       [['restore', 'r::a'], /no folder was named/],
-      [['restore', 'r::a', '-t', 't', '--conflict', 'maybe'], /must be one of fail, keep/],
+      [['restore', 'r::a', '-t', 't', '--conflict', 'maybe'], /Allowed choices are fail, keep/],
       [['extract', 'r::a', '--strip-components', 'x'], /whole number/],
       [['extract', 'r::a', '--dry-run', '--verify'], /nothing to read back/],
     ]

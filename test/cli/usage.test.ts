@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { CairnError, ERROR_CODES, type ErrorCode } from '../../src/base/errors.ts'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { VERSION } from '../../src/operations/version.ts'
-import { CapturedStream, jsonLines, runCli } from './harness.ts'
+import { allCommands, CapturedStream, jsonLines, runCli, wordsOf } from './harness.ts'
 
 /** Runs `list` against a repository that fails in this way. */
 const listFailing = (error: unknown, ...options: string[]): ReturnType<typeof runCli> =>
@@ -18,25 +18,60 @@ const listFailing = (error: unknown, ...options: string[]): ReturnType<typeof ru
     },
   })
 
+/** Commands with nothing to choose. */
+const WITHOUT_EXAMPLES = new Set(['version'])
+
 describe('help', () => {
-  for (const { name, summary } of COMMANDS) {
+  for (const { name, summary, hidden } of COMMANDS) {
+    if (hidden) continue
     it(`of ${name} says what it is for, with usage and, where there is something to choose, examples`, async () => {
       const { exitCode, stdout, stderr } = await runCli([name, '--help'])
       assert.equal(exitCode, 0)
       assert.equal(stderr, '')
       assert.ok(stdout.startsWith(`Usage: cairn ${name}`))
       assert.ok(stdout.toLowerCase().includes(summary.toLowerCase()))
+      assert.ok(!stdout.includes('[options]'), 'a usage of its own')
       const examples = stdout.split('Examples:\n')[1]?.match(/^ .*cairn /gm) ?? []
-      if (name !== 'version') assert.ok(examples.length >= 2 && examples.length <= 4, `${examples.length} examples`)
-      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line)
+      if (!WITHOUT_EXAMPLES.has(name))
+        assert.ok(examples.length >= 2 && examples.length <= 4, `${examples.length} examples`)
       assert.equal((await runCli(['help', name])).stdout, stdout)
     })
   }
 
+  it('of all commands, and those below them, fits on a terminal of 80 columns, and in a file', async () => {
+    for (const command of await allCommands()) {
+      const [, ...words] = wordsOf(command)
+      for (const stdout of [new CapturedStream(80), new CapturedStream()]) {
+        const help = await runCli([...words, '--help'], { stdout, env: { NO_COLOR: '1' } })
+        assert.equal(help.exitCode, 0)
+        for (const line of help.stdout.split('\n')) assert.ok(line.length <= 80, `${words.join(' ')}: ${line}`)
+      }
+    }
+  })
+
+  it('fills its paragraphs to the width there is, and leaves examples as they are', async () => {
+    const [narrow = '', wide = ''] = await Promise.all(
+      [50, 200].map(
+        async (columns) => (await runCli(['serve', '--help'], { stdout: new CapturedStream(columns) })).stdout,
+      ),
+    )
+    const [words = '', examples] = narrow.split('Examples:')
+    assert.match(words, /^Nobody calls/m)
+    const paragraphs = words.slice(words.indexOf('Nobody')).split('\n')
+    assert.ok(paragraphs.every((line) => line.length <= 50) && paragraphs.length > 8, words)
+    assert.match(wide, /^Nobody calls.{80,}$/m)
+    assert.ok(
+      wide.split('\n').every((line) => line.length <= 110),
+      wide,
+    )
+    assert.equal(wide.split('Examples:')[1], examples)
+  })
+
   it('of the program lists every command with its summary before the options', async () => {
     const { exitCode, stdout } = await runCli(['--help'])
     assert.equal(exitCode, 0)
-    for (const { name, summary } of COMMANDS) assert.match(stdout, new RegExp(`^  ${name}\\b.*${summary}$`, 'm'))
+    for (const { name, summary, hidden } of COMMANDS)
+      if (!hidden) assert.match(stdout, new RegExp(`^  ${name}\\b.*${summary}$`, 'm'))
     assert.ok(stdout.indexOf('create, backup') < stdout.indexOf('Options:'))
     assert.equal((await runCli(['help'])).stdout, stdout)
     assert.equal((await runCli(['-h'])).stdout, stdout)

@@ -55,8 +55,8 @@ const BORG_OPTIONS: readonly BorgOption[] = [
   // As it is anyway.
   ...['--noatime', '--noctime', '--nobirthtime'].map((flags) => ({ flags, commands: ['create'], sets: () => ({}) })),
   { flags: '--no-cache-sync', commands: ['create'], ignored: NO_CACHE },
-  { flags: '--files-cache <MODE>', commands: ['create'], sets: (mode) => ({ detect: detectOf(mode) }) },
-  { flags: '--files-changed <MODE>', commands: ['create'], ignored: 'every change that can be seen is noticed' },
+  { flags: '--files-cache <PARTS>', commands: ['create'], sets: (mode) => ({ detect: detectOf(mode) }) },
+  { flags: '--files-changed <PART>', commands: ['create'], ignored: 'every change that can be seen is noticed' },
   { flags: '--continue', commands: ['extract'], sets: () => ({}) }, // files that are right are left as they are
   {
     flags: '--chunker-params <PARAMS>',
@@ -143,6 +143,14 @@ export function addBorgOptions(command: Command, name: string, onIgnored: (optio
         command.setOptionValueWithSource(attribute, value, 'cli')
     })
   }
+}
+
+/** Those of Borg's options, by their long flags, that the command `name` has only to say why it refuses them. */
+export function refusedBorgOptions(name: string): ReadonlySet<string> {
+  const refused = BORG_OPTIONS.filter(
+    (option) => option.refused !== undefined && (option.commands?.includes(name) ?? true),
+  )
+  return new Set(refused.map(({ flags }) => new Option(flags).long ?? flags))
 }
 
 const FILES_CACHE_PARTS = ['ctime', 'mtime', 'size', 'inode', 'rechunk', 'disabled']
