@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
+import { sourceOf } from '../base/byte-stream.ts'
 import { CairnError } from '../base/errors.ts'
 import { testBytes } from '../chunker/testing.ts'
 import { newDirectory } from '../platform/testing.ts'
 import type { Arrival } from '../sources/arrivals.ts'
 import type { SourceEntry } from '../sources/source.ts'
-import { bytesOf, sourceEntry } from '../sources/testing.ts'
+import { sourceEntry } from '../sources/testing.ts'
 import { RANGE_BYTES } from './protocol.ts'
 import {
   archiveArrivalsInto,
@@ -25,7 +26,7 @@ const data = testBytes('an arriving file', RANGE_BYTES * 2 + (1 << 20))
 
 function fileOf(path: string, content: Uint8Array, fields: Partial<SourceEntry> = {}): Arrival {
   const entry = sourceEntry(path, { sizeBytes: content.length, ...fields })
-  return { entry, content: bytesOf(content), contentBytes: content.length }
+  return { entry, content: sourceOf(content), contentBytes: content.length }
 }
 
 function folderOf(path: string, fields: Partial<SourceEntry> = {}): Arrival {

@@ -1,4 +1,5 @@
 import type { StreamCompression } from '../codec/stream-compression.ts'
+import { BLOCK_BYTES, isHeader } from './tar/header.ts'
 
 export type ArchiveFormat = 'tar' | 'zip'
 
@@ -35,20 +36,22 @@ export function formatOfName(name: string): { format: ArchiveFormat; filter: Tar
 }
 
 /** How many bytes `formatOfContent` wants to see. */
-export const MAGIC_BYTES = 512
+export const MAGIC_BYTES = BLOCK_BYTES
 
-const MAGICS: readonly (readonly [magic: string, filter: TarFilter])[] = [
-  ['1f8b', 'gzip'],
-  ['28b52ffd', 'zstd'],
-  ['fd377a585a00', XZ],
-  ['425a68', BZIP2],
-  ['04224d18', LZ4],
+const MAGICS: readonly (readonly [magic: RegExp, filter: TarFilter])[] = [
+  [/^1f8b/, 'gzip'],
+  [/^28b52ffd|^5.2a4d18/, 'zstd'], // a frame, or one that is passed over, as pzstd has them
+  [/^fd377a585a00/, XZ],
+  [/^425a68/, BZIP2],
+  [/^04224d18/, LZ4],
 ]
 
 /** What something is that begins with these bytes: tar unless it is something else. */
 export function formatOfContent(bytes: Buffer): { format: ArchiveFormat; filter: TarFilter | undefined } {
+  // It begins with a name, and that may begin with anything.
+  if (bytes.length >= BLOCK_BYTES && isHeader(bytes)) return { format: 'tar', filter: undefined }
   // 'PK' and a local header, or the end of an empty archive.
   if (/^504b(0304|0506|0708)/.test(bytes.toString('hex', 0, 4))) return { format: 'zip', filter: undefined }
   const start = bytes.toString('hex', 0, 8)
-  return { format: 'tar', filter: MAGICS.find(([magic]) => start.startsWith(magic))?.[1] }
+  return { format: 'tar', filter: MAGICS.find(([magic]) => magic.test(start))?.[1] }
 }

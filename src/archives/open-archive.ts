@@ -5,6 +5,7 @@ import { toPrintable } from '../base/raw-name.ts'
 import { decompressed } from '../codec/stream-compression.ts'
 import { Command } from '../platform/command.ts'
 import type { ArchiveReader } from './archive-entry.ts'
+import { damagedArchive } from './archive-error.ts'
 import { type ArchiveFormat, MAGIC_BYTES, type TarFilter, formatOfContent } from './archive-format.ts'
 import { TarReader, type TarReaderOptions } from './tar-reader.ts'
 import { ZipReader } from './zip-reader.ts'
@@ -50,11 +51,11 @@ export async function openArchive(
     const source = how === undefined ? whole : decompressed(whole, how)
     return { format, reader: new TarReader(source, options), [Symbol.asyncDispose]: async () => undefined }
   }
-  const command = decompressingCommand(how.decompress, whole, options)
+  const program = new DecompressingProgram(how.decompress, whole, options)
   return {
     format,
-    reader: new TarReader(command, options),
-    [Symbol.asyncDispose]: () => command[Symbol.asyncDispose](),
+    reader: new TarReader(program, options),
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
   }
 }
 
@@ -70,30 +71,62 @@ function prefixed(start: Buffer, rest: ByteSource): ByteSource {
   }
 }
 
-function decompressingCommand(words: readonly string[], source: ByteSource, options: AbortOptions): Command {
-  let failure: { readonly error: unknown } | undefined
-  const toError = (problem: string): Error => {
-    // What it was given comes first: it fails when that breaks off.
-    if (failure?.error instanceof Error) return failure.error
-    return new CairnError(
-      'ARCHIVE_CORRUPT',
-      `Cannot read the archive: '${toPrintable(words.join(' '))}', through which it goes, ${problem}`,
-    )
-  }
-  const command = new Command(words, { stdin: 'written', toError, ...options })
-  feed(source, command).catch((error: unknown) => {
-    failure = { error }
-    void command[Symbol.asyncDispose]()
-  })
-  return command
-}
+/** What a program makes of a source, which is read to its end even if the program does not want all of it. */
+class DecompressingProgram implements ByteSource, AsyncDisposable {
+  readonly #command: Command
+  readonly #fed: Promise<void>
+  /** Why there is no more: what came first. */
+  #failure: { readonly error: unknown } | undefined
+  #isDisposed = false
 
-async function feed(source: ByteSource, command: Command): Promise<void> {
-  const piece = new Uint8Array(256 << 10)
-  for (;;) {
-    const count = await source.read(piece)
-    if (count > 0) await command.input.write(piece.subarray(0, count))
-    if (count < piece.length) break
+  constructor(words: readonly string[], source: ByteSource, options: AbortOptions) {
+    const name = `'${toPrintable(words.join(' '))}'`
+    const toError = (problem: string, hasRun: boolean): CairnError =>
+      hasRun
+        ? damagedArchive(`${name}, through which it goes, ${problem}`)
+        : new CairnError(
+            'SOURCE_FAILED',
+            `Cannot read the archive: ${name} ${problem}; install it, or decompress the archive before`,
+          )
+    this.#command = new Command(words, { stdin: 'written', toError, ...options })
+    this.#fed = this.#feed(source).catch(async (error: unknown) => {
+      this.#failure = { error }
+      await this.#command[Symbol.asyncDispose]()
+    })
   }
-  await command.input.end()
+
+  async read(target: Uint8Array): Promise<number> {
+    let count = 0
+    try {
+      count = await this.#command.read(target)
+      if (count < target.length) await this.#fed
+    } catch (error) {
+      this.#failure ??= { error } // the program fails too when what it was given breaks off
+    }
+    if (this.#failure) throw this.#failure.error
+    return count
+  }
+
+  /** Nothing more is read of the source then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true
+    await this.#command[Symbol.asyncDispose]()
+    await this.#fed
+  }
+
+  async #feed(source: ByteSource): Promise<void> {
+    const { input } = this.#command
+    const piece = new Uint8Array(256 << 10)
+    let isWanted = true
+    while (!this.#isDisposed) {
+      const count = await source.read(piece)
+      // A program that takes no more has ended; how, is said when all that it printed was read.
+      isWanted &&= await input.write(piece.subarray(0, count)).then(
+        () => true,
+        () => false,
+      )
+      if (count < piece.length) break
+    }
+    await input.end()
+  }
 }

@@ -3,8 +3,8 @@ import { fromRawName, toPrintable } from '../base/raw-name.ts'
 import { type ArchiveEntry, type ArchiveReader, Losses, type ReadEntry } from './archive-entry.ts'
 import { damagedArchive } from './archive-error.ts'
 import { SourceReader } from './source-reader.ts'
-import { flagsOf, xattrsOf } from './tar/attributes.ts'
-import { BLOCK_BYTES, type TarHeader, decodeHeader, isZeroBlock } from './tar/header.ts'
+import { flagsOf, modeOf, xattrsOf } from './tar/attributes.ts'
+import { BLOCK_BYTES, type TarHeader, decodeHeader, noArchive } from './tar/header.ts'
 import { MAX_PAX_BYTES, type PaxRecords, decodeCount, decodePax, decodeTime } from './tar/pax.ts'
 import { type SparseMap, holesBetween, mapOfRecords, readMap, readOldMap } from './tar/sparse.ts'
 
@@ -69,8 +69,9 @@ export class TarReader implements ArchiveReader {
       const taken = this.#reader.take(BLOCK_BYTES)
       const block = taken instanceof Buffer ? taken : await taken
       if (block.length === 0 && hasEnded) return
-      if (block.length < BLOCK_BYTES) throw this.#cutOff(position + block.length)
-      if (isZeroBlock(block)) {
+      if (block.length === 0 && position === 0) throw damagedArchive('it is empty')
+      if (block.length < BLOCK_BYTES) throw position === 0 ? noArchive() : this.#cutOff(position + block.length)
+      if (isZero(block)) {
         if (this.#hasExtensions) throw damagedArchive(`it ends at byte ${position}, where an entry should begin`)
         if (!this.#options.ignoreZeros) break
         hasEnded = true
@@ -100,6 +101,7 @@ export class TarReader implements ArchiveReader {
       return this.#takeBytes(sizeBytes, MAX_PAX_BYTES, position).then((bytes) => {
         const { records, mapParts } = this.#next
         decodePax(bytes, position, type === 'g' ? this.#global : records, (part) => mapParts.push(part))
+        if (this.#global.has('GNU.volume.filename')) throw otherVolume(position)
       })
     }
     if (type === 'L' || type === 'K') {
@@ -138,10 +140,11 @@ export class TarReader implements ArchiveReader {
     this.#padding = (BLOCK_BYTES - (storedBytes % BLOCK_BYTES)) % BLOCK_BYTES
     const link = record('linkpath') ?? extensions.longLink ?? header.linkTarget
     const records = this.#global.size > 0 ? new Map([...this.#global, ...extensions.records]) : extensions.records
+    const xattrs = records.size > 0 ? xattrsOf(records, (kind) => this.losses.add(kind, path)) : undefined
     const entry: ArchiveEntry = {
       path,
       type,
-      mode: header.mode,
+      mode: modeOf(header.mode, xattrs),
       uid: this.#id(number('uid') ?? header.uid, path),
       gid: this.#id(number('gid') ?? header.gid, path),
       user: (record('uname') ?? header.user).toString('utf8'),
@@ -150,8 +153,8 @@ export class TarReader implements ArchiveReader {
       mtimeNs: time('mtime') ?? BigInt(header.mtime) * 1_000_000_000n,
       atimeNs: time('atime'),
       linkTarget: type === 'symlink' || type === 'hardlink' ? this.#name(link, position) : undefined,
-      device: type === 'chardev' || type === 'blockdev' ? { major: header.major, minor: header.minor } : undefined,
-      xattrs: records.size > 0 ? xattrsOf(records, (kind) => this.losses.add(kind, path)) : undefined,
+      device: type === 'chardev' || type === 'blockdev' ? this.#device(header, position) : undefined,
+      xattrs,
       flags: records.size > 0 ? flagsOf(records) : 0,
     }
     if (type !== 'file') return { entry, contentBytes: 0 }
@@ -165,6 +168,8 @@ export class TarReader implements ArchiveReader {
     records: PaxRecords,
     mapParts: readonly Buffer[],
   ): Promise<SparseMap> | undefined {
+    if (header.type === 'S' && header.dialect !== 'gnu')
+      throw damagedArchive(`the sparse file ${this.#path} is of a format that is not known`)
     if (header.type === 'S') return readOldMap(block, () => this.#takeBlock(), this.#path)
     if (records.has('GNU.sparse.major')) return readMap(records, () => this.#takeOfContent(), this.#path)
     if (!records.has('GNU.sparse.size')) return undefined
@@ -224,12 +229,19 @@ export class TarReader implements ArchiveReader {
 
   /** Reads what lies behind the end, so that whoever writes can end well, and what is checked at the end is. */
   async #drain(): Promise<void> {
-    while ((await this.#reader.skip(1 << 20)) > 0);
+    let isNoted = false
+    for (;;) {
+      const piece = await this.#reader.take(DRAIN_BYTES)
+      if (!isNoted && !isZero(piece)) {
+        this.losses.add('more behind its end mark, where nothing is read without --ignore-zeros', this.#path)
+        isNoted = true
+      }
+      if (piece.length < DRAIN_BYTES) return
+    }
   }
 
   #typeOf(type: string, path: string, position: number): ArchiveEntry['type'] {
-    if (type === 'M')
-      throw damagedArchive(`it goes on with a file from another volume at byte ${position}; join the volumes first`)
+    if (type === 'M') throw otherVolume(position)
     const known = TYPES[type]
     if (known === 'file' && path.endsWith('/')) return 'dir' // as old programs wrote them
     if (known) return known
@@ -248,6 +260,11 @@ export class TarReader implements ArchiveReader {
     return NOBODY
   }
 
+  #device({ major, minor }: TarHeader, position: number): { readonly major: number; readonly minor: number } {
+    if ([major, minor].every((number) => number >= 0 && number <= 0xffff_ffff)) return { major, minor }
+    throw damagedArchive(`${this.#path}, at byte ${position}, is a device ${major}:${minor}, which no system has`)
+  }
+
   #senseless(key: string, position: number): Error {
     return damagedArchive(
       `the extended header of ${this.#path}, at byte ${position}, has a senseless value of '${key}'`,
@@ -258,6 +275,19 @@ export class TarReader implements ArchiveReader {
     const inside = this.#path === '' ? '' : `, in or behind ${this.#path}`
     return damagedArchive(`it was cut off: it ends at byte ${position}${inside}, without its end mark`)
   }
+}
+
+const DRAIN_BYTES = 1 << 20
+const ZEROS = Buffer.alloc(DRAIN_BYTES)
+
+function isZero(bytes: Buffer): boolean {
+  return bytes.equals(ZEROS.subarray(0, bytes.length))
+}
+
+function otherVolume(position: number): Error {
+  return damagedArchive(
+    `it goes on with a file from another volume at byte ${position}; extract all volumes with tar, and back up the folder`,
+  )
 }
 
 function newExtensions(): Extensions {

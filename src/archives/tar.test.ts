@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import type { ByteSource } from '../base/byte-stream.ts'
+import { sourceOf } from '../base/byte-stream.ts'
 import { type ArchiveEntry, type ReadEntry } from './archive-entry.ts'
 import { TarReader } from './tar-reader.ts'
 import { TarWriter } from './tar-writer.ts'
-import { aclFromText, aclToText } from './tar/acl-text.ts'
+import { aclFromText, aclToMode, aclToText } from './tar/acl-text.ts'
 import { decodeHeader, decodeNumber, encodeHeader, isHeader, splitPath } from './tar/header.ts'
 import { decodePax, decodeTime, encodePax, encodeTime } from './tar/pax.ts'
 import { encodeMap, extentsBetween, holesBetween } from './tar/sparse.ts'
@@ -40,17 +40,6 @@ const ZEROS = new Uint8Array(16 << 20)
 
 async function* zeros(bytes: number): AsyncGenerator<Uint8Array> {
   for (let left = bytes; left > 0; left -= ZEROS.length) yield left < ZEROS.length ? ZEROS.slice(0, left) : ZEROS
-}
-
-function sourceOf(bytes: Buffer): ByteSource {
-  let at = 0
-  return {
-    async read(target) {
-      const count = bytes.copy(target, 0, at)
-      at += count
-      return count
-    },
-  }
 }
 
 async function readFirst(archive: Buffer): Promise<ReadEntry> {
@@ -283,6 +272,15 @@ describe('ACLs as text', () => {
     // In any order, short, with commas, comments and the numbers that star puts behind names.
     const other = 'o::-,m::r,u::rw,g::r-- # effective,group:4294967294:rwx,user:nobody-here:r--:7'
     assert.deepEqual(aclFromText(other), aclFromText(text))
+  })
+
+  it('stand for a mode, which counts more than that of the header', async () => {
+    const acl = aclFromText('user::rw-,user:7:rwx,group::r--,mask::rwx,other::--x') as Buffer
+    assert.equal(aclToMode(acl), 0o671)
+    assert.equal(aclToMode(aclFromText('user:7:rwx,mask::rwx') as Buffer), undefined)
+    const xattrs = [{ name: 'system.posix_acl_access', value: acl }]
+    const { entry } = await readFirst(await write({ ...PLAIN, mode: 0o4644, xattrs }))
+    assert.equal(entry.mode, 0o4671)
   })
 
   it('say no more than the mode, or make no sense', () => {

@@ -102,7 +102,7 @@ function typeOf(entry: Entry, path: string): ArchiveEntry['type'] | undefined {
   if (path.endsWith('/')) return 'dir'
   if (bits === MODE_TYPES.symlink) return 'symlink'
   if (bits === MODE_TYPES.dir) return 'dir'
-  if (bits === FIFO) return 'fifo'
+  if (bits === FIFO) return entry.uncompressedSize > 0 ? 'file' : 'fifo' // Info-ZIP's, of what came through a pipe
   return bits === 0 || bits === MODE_TYPES.file ? 'file' : undefined
 }
 

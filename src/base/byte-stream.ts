@@ -7,6 +7,19 @@ export interface ByteSource {
   read(target: Uint8Array): Promise<number>
 }
 
+/** Bytes that are there already. */
+export function sourceOf(bytes: Uint8Array): ByteSource {
+  let at = 0
+  return {
+    async read(target) {
+      const piece = bytes.subarray(at, at + target.length)
+      target.set(piece)
+      at += piece.length
+      return piece.length
+    },
+  }
+}
+
 /** Takes bytes one after the other. */
 export interface ByteSink {
   /** Takes bytes, which the caller may use for something else when it resolves. Not to be called again before. */

@@ -3,21 +3,9 @@ import { spawnSync } from 'node:child_process'
 import { describe, it } from 'node:test'
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import type { ByteSource } from '../base/byte-stream.ts'
+import { type ByteSource, sourceOf } from '../base/byte-stream.ts'
 import { testBytes } from '../chunker/testing.ts'
 import { type StreamCompression, compressing, decompressed } from './stream-compression.ts'
-
-/** The bytes, given in pieces of these lengths in turn. */
-function sourceOf(bytes: Buffer): ByteSource {
-  let at = 0
-  return {
-    async read(target) {
-      const count = bytes.copy(target, 0, at)
-      at += count
-      return count
-    },
-  }
-}
 
 async function compress(bytes: Buffer, compression: StreamCompression, pieceBytes = 100_000): Promise<Buffer> {
   const parts: Buffer[] = []
@@ -70,6 +58,10 @@ for (const compression of ['gzip', 'zstd'] as const) {
       const good = await compress(data.subarray(0, 300_000), compression)
       for (const length of [1, 10, 1000, good.length - 1])
         await assert.rejects(decompress(good.subarray(0, length), compression), { code: 'ARCHIVE_CORRUPT' })
+      for (const length of [10, 1_000_000]) {
+        const followed = Buffer.concat([good, Buffer.alloc(length, 'else')])
+        await assert.rejects(decompress(followed, compression), { code: 'ARCHIVE_CORRUPT' })
+      }
       await fc.assert(
         fc.asyncProperty(fc.nat(good.length - 1), fc.nat(7), async (at, bit) => {
           const bad = Buffer.from(good)

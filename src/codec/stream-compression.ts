@@ -19,7 +19,8 @@ const PIECE_BYTES = 256 << 10
  */
 export function decompressed(source: ByteSource, compression: StreamCompression): ByteSource {
   const options = { chunkSize: PIECE_BYTES }
-  const transform = compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options)
+  const transform =
+    compression === 'gzip' ? createGunzip(options) : createZstdDecompress({ ...options, rejectGarbageAfterEnd: true })
   const output = new ReadableSource(transform)
   pump(source, transform).catch((error: unknown) => transform.destroy(toError(error)))
   return {

@@ -65,6 +65,8 @@ const CONVERSIONS: Readonly<Record<string, (wall: Wall) => string>> = {
   '%': () => '%',
 }
 
+export const UNKNOWN_TIME = 'unknown'
+
 /** Conversions that stand for others, in the C locale. */
 const SHORTHANDS: Readonly<Record<string, string>> = {
   F: '%Y-%m-%d',
@@ -79,12 +81,14 @@ const SHORTHANDS: Readonly<Record<string, string>> = {
 
 /**
  * Formats a time as C's `strftime` does in the C locale, and with Python's `%f`, which names of snapshots made for Borg may have.
+ * `UNKNOWN_TIME` for one that no calendar has, as files from elsewhere may have them.
  *
  * @throws {CairnError} `INVALID_ARGUMENT` for a conversion that is none
  */
 export function strftime(format: string, timeMs: number, zone: 'local' | 'utc'): string {
   const offsetMinutes = zone === 'utc' ? 0 : -new Date(timeMs).getTimezoneOffset()
   const clock = new Date(timeMs + offsetMinutes * 60_000)
+  if (Number.isNaN(clock.getTime())) return UNKNOWN_TIME
   const wall = { timeMs, clock, offsetMinutes, zone, dayOfYear: dayOfYearOf(clock) }
 
   const expand = (text: string): string =>

@@ -50,14 +50,28 @@ export function filteredSink(sink: ByteSink, filter: TarFilter | undefined, opti
   const toError = (problem: string): CairnError =>
     new CairnError('TARGET_FAILED', `Cannot compress with '${toPrintable(filter.compress.join(' '))}': it ${problem}`)
   const command = new Command(filter.compress, { stdin: 'written', toError, ...options })
-  const copied = copy(command, sink)
-  copied.catch(() => undefined) // `end` throws it
+  let failure: { readonly error: unknown } | undefined
+  const copied = copy(command, sink).catch(async (error: unknown) => {
+    failure = { error }
+    await command[Symbol.asyncDispose]() // it would wait for somebody who reads what it prints
+  })
+  const throwFailure = (): void => {
+    if (failure) throw failure.error
+  }
   return {
     sink: new BufferedSink({
-      write: (bytes) => command.input.write(bytes),
+      async write(bytes) {
+        try {
+          await command.input.write(bytes)
+        } catch (error) {
+          throwFailure()
+          throw error
+        }
+      },
       async end() {
         await command.input.end()
         await copied
+        throwFailure()
         await sink.end()
       },
     }),

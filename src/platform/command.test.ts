@@ -64,4 +64,22 @@ describe('Command', () => {
     await command[Symbol.asyncDispose]()
     assert.equal(pid > 0 && isAlive(pid), false)
   })
+
+  it('keeps nobody waiting after an abort, or when it is disposed of', async () => {
+    const uses = [
+      (command: Command) => command.input.write(Buffer.alloc(8 << 20)), // it takes nothing
+      (command: Command) => command.read(Buffer.alloc(10)), // it ends its output, and not itself
+    ]
+    for (const use of uses) {
+      const controller = new AbortController()
+      const { signal } = controller
+      await using command = new Command(['sh', '-c', 'exec >&-; exec sleep 60'], { stdin: 'written', toError, signal })
+      setTimeout(() => controller.abort(), 100)
+      await assert.rejects(use(command), { code: 'CANCELLED' })
+    }
+    const command = new Command(['sleep', '60'], { stdin: 'ours', toError })
+    const reading = assert.rejects(command.read(Buffer.alloc(10)), /closed before its end/)
+    await command[Symbol.asyncDispose]()
+    await reading
+  })
 })

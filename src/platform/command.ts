@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
-import type { AbortOptions } from '../base/abort.ts'
+import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { ByteSink, ByteSource } from '../base/byte-stream.ts'
 import { ReadableSource } from '../base/readable-source.ts'
 import { closeFile, describeSystemError } from './files.ts'
@@ -10,8 +10,13 @@ import { PipeInput, newPipe } from './pipe-input.ts'
 export interface CommandOptions extends AbortOptions {
   /** Where its standard input comes from: ours, or what is written to `input`. */
   readonly stdin: 'ours' | 'written'
-  /** The error to throw when it cannot be run, fails or is killed; `problem` is like `ended with exit code 1`. */
-  readonly toError: (problem: string) => Error
+  /** The error to throw when it cannot be run, or it fails or is killed: `problem` is like `ended with exit code 1`. */
+  readonly toError: (problem: string, hasRun: boolean) => Error
+}
+
+interface Problem {
+  readonly text: string
+  readonly hasRun: boolean
 }
 
 /** How long a command that is no longer wanted may take to tidy up. */
@@ -25,17 +30,20 @@ export class Command implements ByteSource, AsyncDisposable {
   readonly #child: ChildProcess
   readonly #output: ByteSource
   readonly #pipe: PipeInput | undefined
-  readonly #toError: (problem: string) => Error
+  readonly #toError: CommandOptions['toError']
+  readonly #signal: AbortSignal | undefined
   /** Resolves when it has ended: to what went wrong, if anything did. */
-  readonly #outcome: Promise<string | undefined>
+  readonly #outcome: Promise<Problem | undefined>
   /** What it reads. */
   readonly input: ByteSink
 
   constructor(words: readonly string[], { stdin, toError, signal }: CommandOptions) {
     const [program = '', ...args] = words
     this.#toError = toError
+    this.#signal = signal
     // Node would put U+FFFD in place of bytes that are not UTF-8.
-    if (!words.every((word) => word.isWellFormed())) throw toError('cannot be run: it has words that are not UTF-8')
+    if (!words.every((word) => word.isWellFormed()))
+      throw toError('cannot be run: it has words that are not UTF-8', false)
     // What comes through a pipe of our own costs half as much as what comes through Node's.
     const pipe = newPipe()
     try {
@@ -46,10 +54,13 @@ export class Command implements ByteSource, AsyncDisposable {
     }
     this.#child.stdin?.on('error', () => undefined) // `write` hears of it
     this.#outcome = new Promise((resolve) => {
-      this.#child.once('error', (error) => resolve(`cannot be run: ${describeSystemError(error)}`))
-      this.#child.once('close', (code, signalName) =>
-        resolve(code === 0 ? undefined : code === null ? `was ended by ${signalName}` : `ended with exit code ${code}`),
+      this.#child.once('error', (error) =>
+        resolve({ text: `cannot be run: ${describeSystemError(error)}`, hasRun: false }),
       )
+      this.#child.once('close', (code, signalName) => {
+        const text = code === null ? `was ended by ${signalName}` : `ended with exit code ${code}`
+        resolve(code === 0 ? undefined : { text, hasRun: true })
+      })
     })
     const { stdout } = this.#child
     this.#pipe = pipe && new PipeInput(pipe.readFd, signal)
@@ -64,23 +75,35 @@ export class Command implements ByteSource, AsyncDisposable {
   }
 
   async #requireSuccess(): Promise<void> {
-    const problem = await this.#outcome
-    if (problem !== undefined) throw this.#toError(problem)
+    const problem = await this.#orAbort(this.#outcome)
+    if (problem) throw this.#toError(problem.text, problem.hasRun)
   }
 
   async #write(bytes: Uint8Array): Promise<void> {
     const { stdin } = this.#child
-    const failure = await new Promise<unknown>((resolve) => {
+    const written = new Promise<unknown>((resolve) => {
       if (!stdin) return resolve(undefined)
       stdin.write(bytes, resolve)
     })
-    if (!failure) return
+    if (!(await this.#orAbort(written))) return
     await this.#requireSuccess()
-    throw this.#toError('does not take all of its input')
+    throw this.#toError('does not take all of its input', true)
   }
 
   async #end(): Promise<void> {
     this.#child.stdin?.end()
+  }
+
+  /** What `work` resolves to; an abort ends the wait for it. @throws {CairnError} `CANCELLED` */
+  async #orAbort<T>(work: Promise<T>): Promise<T | undefined> {
+    throwIfAborted(this.#signal)
+    const { promise: aborted, resolve } = Promise.withResolvers<undefined>()
+    const onAbort = (): void => resolve(undefined)
+    this.#signal?.addEventListener('abort', onAbort)
+    const result = await Promise.race([work, aborted])
+    this.#signal?.removeEventListener('abort', onAbort)
+    throwIfAborted(this.#signal)
+    return result
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

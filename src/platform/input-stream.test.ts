@@ -43,6 +43,10 @@ describe('standardInput()', () => {
     for (const how of ['NODE </dev/null', ': | NODE']) assert.equal(readBy(how, file, 10), `0 ${nothing}`)
   })
 
+  it('does not take a directory for nothing', () => {
+    assert.equal(readBy('NODE <"$1" 2>&1 | grep -om1 EISDIR', newDirectory(), 10), 'EISDIR')
+  })
+
   it('does not keep a process that is told to end', async () => {
     const code = `
       const { standardInput } = await import('${import.meta.resolve('./input-stream.ts')}')
@@ -71,6 +75,21 @@ describe('openInputStream()', () => {
     }
     writer.kill()
     assert.throws(() => openInputStream(`${file}.missing`), { code: 'ENOENT' })
+    assert.throws(() => openInputStream(newDirectory()), { code: 'EISDIR' })
+  })
+
+  it('waits for somebody who writes to a FIFO, and for nobody after an abort', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    using input = openInputStream(newFifo(), { signal })
+    setTimeout(() => controller.abort(), 100)
+    await assert.rejects(input.read(new Uint8Array(10)), { code: 'CANCELLED' })
+    const fifo = newFifo()
+    using late = openInputStream(fifo)
+    const memory = Buffer.alloc(20)
+    const reading = late.read(memory)
+    spawn('sh', ['-c', 'sleep 0.3; printf content > "$1"', 'sh', fifo])
+    assert.equal(memory.toString('utf8', 0, await reading), 'content')
   })
 })
 

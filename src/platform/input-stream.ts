@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, read } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, read, statSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
 import type { ByteSource, RandomSource } from '../base/byte-stream.ts'
@@ -13,9 +13,11 @@ export interface InputStream extends ByteSource, Disposable {
   readonly sizeBytes: number | undefined
 }
 
-/** Opens a file that the user named, be it a symlink or a FIFO. */
+/** Opens a file that the user named, be it a symlink or a FIFO; `EISDIR` for a directory. */
 export function openInputStream(path: string, options: AbortOptions = {}): InputStream {
-  const fd = openSync(toSystemPath(path), 'r')
+  // Opening a FIFO would wait for somebody to write to it, and nothing could interrupt that; reading waits too.
+  const flags = statSync(toSystemPath(path)).isFIFO() ? constants.O_NONBLOCK : 0
+  const fd = openSync(toSystemPath(path), constants.O_RDONLY | flags)
   try {
     return inputStream(fd, options)
   } catch (error) {
@@ -58,6 +60,8 @@ export function standardInput(options: AbortOptions = {}): InputStream {
  */
 function inputStream(fd: number, { signal }: AbortOptions): InputStream {
   const stats = fstatSync(fd)
+  // Node takes a directory for an empty standard input.
+  if (stats.isDirectory()) throw systemError('EISDIR', 'read')
   if (stats.isFIFO() || stats.isSocket()) return new PipeInput(fd, signal)
   if (fd === 0 && !stats.isFile()) {
     const source = new ReadableSource(process.stdin, { signal })

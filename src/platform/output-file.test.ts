@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { pbkdf2 } from 'node:crypto'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readFileSync,
   readdirSync,
   statSync,
@@ -10,9 +13,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { describe, it } from 'node:test'
+import { promisify } from 'node:util'
 import { OutputFile } from './output-file.ts'
 import { processScope } from './process-scope.ts'
-import { LATIN1_NAME, newDirectory, runScript } from './testing.ts'
+import { LATIN1_NAME, newDirectory, newFifo, runScript } from './testing.ts'
 
 const NOW_MS = 1_800_000_000_000
 const options = { replace: false, nowMs: NOW_MS }
@@ -83,6 +87,30 @@ describe('OutputFile', () => {
     assert.ok(statSync(`${folder}/f`).isFile())
   })
 
+  it('replaces no device and no FIFO, not even by way of a symlink', async () => {
+    const folder = newDirectory()
+    const fifo = newFifo()
+    symlinkSync(fifo, `${folder}/link`)
+    for (const file of [fifo, `${folder}/link`])
+      await assert.rejects(writeFile(file, 'x', true), { code: 'TARGET_FAILED', message: /no regular file/ })
+    assert.ok(statSync(fifo).isFIFO())
+  })
+
+  it('closes its descriptor only when nothing is written to it any more', async () => {
+    const folder = newDirectory()
+    // Keeps all threads of Node busy, so that the write waits for one.
+    const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 100_000, 64, 'sha512'))
+    const output = new OutputFile(`${folder}/f`, options)
+    const writing = output.write(Buffer.alloc(2 << 20)).catch(() => undefined)
+    await new Promise((resolve) => setImmediate(resolve))
+    output[Symbol.dispose]()
+    const other = openSync(`${folder}/other`, 'w')
+    await Promise.all([writing, ...busy])
+    closeSync(other)
+    assert.equal(statSync(`${folder}/other`).size, 0)
+    assert.deepEqual(readdirSync(folder), ['other'])
+  })
+
   it('gives way to one that writes the same file already, and to nobody else', async () => {
     const folder = newDirectory()
     using first = new OutputFile(`${folder}/f`, options)
@@ -93,6 +121,14 @@ describe('OutputFile', () => {
     await first.commit({ path: `${folder}/f.meta`, text: '' })
     await other.commit({ path: `${folder}/f.other.meta`, text: '' })
     assert.deepEqual(readdirSync(folder).sort(), ['f', 'f.meta', 'f.other', 'f.other.meta'])
+  })
+
+  it('gives way before it has its name to one that came before and had not made its file', async () => {
+    const file = `${newDirectory()}/f`
+    using later = new OutputFile(file, { ...options, nowMs: NOW_MS + 1 })
+    using earlier = new OutputFile(file, options)
+    await assert.rejects(later.commit({ path: `${file}.meta`, text: '' }), { code: 'EBUSY' })
+    await earlier.commit({ path: `${file}.meta`, text: '' })
   })
 
   it('removes what killed processes left, of this boot at once, of others after a day', async () => {

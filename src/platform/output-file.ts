@@ -8,14 +8,15 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   statfsSync,
   write,
 } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import type { ByteSink } from '../base/byte-stream.ts'
-import { errnoOf } from '../base/errors.ts'
-import { fromRawName, toSystemPath } from '../base/raw-name.ts'
+import { CairnError, errnoOf } from '../base/errors.ts'
+import { fromRawName, toPrintable, toSystemPath } from '../base/raw-name.ts'
 import { isAlive, processScope } from './process-scope.ts'
 import { systemError } from './system-error.ts'
 
@@ -46,24 +47,29 @@ let serial = 0
  * is removed when the file is next written.
  *
  * Throws system errors as they are: `EEXIST`, `EBUSY` when another process is writing the same file, `ENOSPC` …
+ *
+ * @throws {CairnError} `TARGET_FAILED` when a device, a FIFO or the like is there, which is not to be replaced by a file
  */
 export class OutputFile implements ByteSink, Disposable {
   readonly #path: string
   readonly #options: OutputFileOptions
+  readonly #mark: Mark
   readonly #temporary: string
   readonly #buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES)
   #fd: number | undefined
   #used = 0
+  /** The write that was begun last. */
+  #writing: Promise<unknown> = Promise.resolve()
 
   constructor(file: string, options: OutputFileOptions) {
     this.#path = path.resolve(file)
     this.#options = options
     this.#refuseExisting()
-    const mark: Mark = { scope: scope(), startedMs: options.nowMs, pid: process.pid, serial: ++serial }
-    this.#temporary = `${this.#path}.${toSuffix(mark)}`
+    this.#mark = { scope: scope(), startedMs: options.nowMs, pid: process.pid, serial: ++serial }
+    this.#temporary = `${this.#path}.${toSuffix(this.#mark)}`
     this.#fd = createFile(this.#temporary)
     try {
-      this.#lookAround(mark)
+      this.#lookAround()
     } catch (error) {
       this[Symbol.dispose]()
       throw error
@@ -103,6 +109,8 @@ export class OutputFile implements ByteSink, Disposable {
     try {
       await writeText(temporary, companion.text)
       this.#refuseExisting()
+      // One that came before may have made its file after we had looked.
+      this.#lookAround()
       // One that belongs to another file must not lie beside this one, be it for a moment.
       rmSync(toSystemPath(companion.path), { force: true })
       renameSync(toSystemPath(this.#temporary), toSystemPath(this.#path))
@@ -114,8 +122,10 @@ export class OutputFile implements ByteSink, Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd)
+    const fd = this.#fd
     this.#fd = undefined
+    // A write that is still under way would go to whatever is opened next under this number.
+    if (fd !== undefined) this.#writing.finally(() => closeSync(fd)).catch(() => undefined)
     rmSync(toSystemPath(this.#temporary), { force: true })
   }
 
@@ -126,19 +136,26 @@ export class OutputFile implements ByteSink, Disposable {
 
   async #writeAll(bytes: Uint8Array, length: number): Promise<void> {
     for (let done = 0; done < length;) {
-      const { bytesWritten } = await writeSome(this.#fd as number, bytes, done, length - done)
-      done += bytesWritten
+      const writing = writeSome(this.#fd as number, bytes, done, length - done)
+      this.#writing = writing
+      done += (await writing).bytesWritten
     }
   }
 
   #refuseExisting(): void {
     const found = lstatSync(toSystemPath(this.#path), { throwIfNoEntry: false })
     if (found?.isDirectory()) throw systemError('EISDIR', 'open', this.#path)
+    const meant = found?.isSymbolicLink() ? statSync(toSystemPath(this.#path), { throwIfNoEntry: false }) : found
+    if (meant && !meant.isFile() && !meant.isDirectory()) {
+      const problem = 'it is no regular file; write to - and lead that there'
+      throw new CairnError('TARGET_FAILED', `Cannot write ${toPrintable(this.#path)}: ${problem}`)
+    }
     if (found && !this.#options.replace) throw systemError('EEXIST', 'open', this.#path)
   }
 
   /** Removes what dead processes left, and gives way to a living one that came before. */
-  #lookAround(mine: Mark): void {
+  #lookAround(): void {
+    const mine = this.#mark
     const folder = path.dirname(this.#path)
     const prefix = `${path.basename(this.#path)}.`
     for (const raw of readdirSync(toSystemPath(folder), 'buffer')) {

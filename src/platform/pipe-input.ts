@@ -47,6 +47,10 @@ export class PipeInput implements ByteSource, Disposable {
       this.#failure ??= { error }
       this.#wake?.()
     })
+    this.#socket.on('close', () => {
+      this.#failure ??= { error: new Error('the pipe was closed before its end') }
+      this.#wake?.()
+    })
   }
 
   async read(target: Uint8Array): Promise<number> {

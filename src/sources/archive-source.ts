@@ -96,15 +96,15 @@ class ArrivalMaker {
     return { entry: this.#toSource(entry, entry.type, path), content, contentBytes, holes: entry.holes }
   }
 
-  /** Tells, once for each kind, of what is not as in the archive. */
+  /** Tells, once for each kind, of what is not as in the archive; that a path was absolute is nothing lost. */
   report(losses: Losses): void {
-    if (this.#absolute) this.#tell("its path is absolute: the leading '/' is left away", this.#absolute)
-    for (const { kind, count, first } of losses) this.#tell(`its archive has ${kind}`, { first, count })
+    if (this.#absolute) this.#tell("its path is absolute: the leading '/' is left away", this.#absolute, 'SKIPPED')
+    for (const { kind, count, first } of losses) this.#tell(`its archive has ${kind}`, { first, count }, 'LOST')
   }
 
-  #tell(message: string, { first, count }: { readonly first: string; readonly count: number }): void {
+  #tell(message: string, { first, count }: { readonly first: string; readonly count: number }, code: string): void {
     const others = count === 1 ? '' : ` (and of ${count - 1} more)`
-    this.#issue(first, `${message}${others}`, 'SKIPPED')
+    this.#issue(first, `${message}${others}`, code)
   }
 
   #problemOf({ type, linkTarget }: ArchiveEntry, path: string): string | undefined {

@@ -3,7 +3,8 @@ import type { ByteSource } from '../base/byte-stream.ts'
 import { CairnError } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { Command } from '../platform/command.ts'
-import { standardInput } from '../platform/input-stream.ts'
+import { describeSystemError } from '../platform/files.ts'
+import { type InputStream, standardInput } from '../platform/input-stream.ts'
 import { currentUser, groupId, groupName, userId, userName } from '../platform/owners.ts'
 import type { Arrivals, StreamedSource } from './arrivals.ts'
 import type { SourceEntry } from './source.ts'
@@ -23,7 +24,7 @@ export interface PipedFile {
 export function stdinSource(file: PipedFile): StreamedSource {
   const entry = entryOf(file)
   return pipeSource(entry, (options) => {
-    const input = standardInput(options)
+    const input = openStdin(options)
     return { content: readFrom(input), close: async () => input[Symbol.dispose]() }
   })
 }
@@ -67,20 +68,30 @@ function pipeSource(entry: SourceEntry, open: (options: AbortOptions) => OpenPip
   }
 }
 
+function openStdin(options: AbortOptions): InputStream {
+  try {
+    return standardInput(options)
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
 function readFrom(input: ByteSource): ByteSource {
   return {
     async read(target) {
       try {
         return await input.read(target)
       } catch (error) {
-        if (error instanceof CairnError) throw error
-        const reason = error instanceof Error ? error.message : String(error)
-        throw new CairnError('SOURCE_FAILED', `Cannot read standard input: ${reason}; nothing was saved`, {
-          cause: error,
-        })
+        throw unreadable(error)
       }
     },
   }
+}
+
+function unreadable(error: unknown): unknown {
+  if (error instanceof CairnError) return error
+  const reason = describeSystemError(error)
+  return new CairnError('SOURCE_FAILED', `Cannot read standard input: ${reason}; nothing was saved`, { cause: error })
 }
 
 function entryOf({ path, user, group, mode, mtimeMs }: PipedFile): SourceEntry {

@@ -1,4 +1,3 @@
-import type { ByteSource } from '../base/byte-stream.ts'
 import type { Arrival, Arrivals } from './arrivals.ts'
 import type { Source, SourceEntry, SourceIssue } from './source.ts'
 
@@ -70,19 +69,6 @@ function walkOf(entries: Iterable<SourceEntry>, batchSize: number): AsyncIterabl
         batch = []
       }
       if (batch.length > 0) yield batch
-    },
-  }
-}
-
-/** A source of these bytes. */
-export function bytesOf(bytes: Uint8Array): ByteSource {
-  let at = 0
-  return {
-    async read(target) {
-      const piece = bytes.subarray(at, at + target.length)
-      target.set(piece)
-      at += piece.length
-      return piece.length
     },
   }
 }

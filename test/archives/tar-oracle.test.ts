@@ -153,6 +153,24 @@ describe('an archive of GNU tar', () => {
     assert.equal((await importFrom(`${folder}/a.tar`)).snapshot.tree, (await createFrom(copy)).snapshot.tree)
   })
 
+  for (const format of ['pax', 'gnutar', 'ustar']) {
+    const skip = needs(hasCommand('bsdtar', '--version') && IS_ROOT, 'needs bsdtar and root')
+    it(`of bsdtar, ${format}: is imported as if it had been extracted and backed up`, { skip }, async () => {
+      const folder = newFolder()
+      const [from, to] = [`${folder}/from`, `${folder}/to`]
+      for (const made of [from, to, `${from}/${'d'.repeat(90)}`]) mkdirSync(made)
+      writeFileSync(`${from}/f`, 'content')
+      writeFileSync(`${from}/${'d'.repeat(90)}/${'n'.repeat(90)}`, 'deep')
+      execFileSync('sh', ['-c', 'ln f hard; ln -s f link; mkfifo fifo; chmod 6711 f; touch -d @-5 link'], { cwd: from })
+      execFileSync('setfattr', ['-n', 'user.name', '-v', 'value', `${from}/f`])
+      // The mode in the archive is not that of the file then.
+      execFileSync('setfacl', ['-m', 'u:4711:rw,g:bin:x', `${from}/f`])
+      execFileSync('bsdtar', ['-cf', `${folder}/a.tar`, '--format', format, '.'], { cwd: from })
+      execFileSync('bsdtar', ['-xpf', `${folder}/a.tar`], { cwd: to })
+      assert.equal((await importFrom(`${folder}/a.tar`)).snapshot.tree, (await createFrom(to)).snapshot.tree)
+    })
+  }
+
   it('is read through the programs that compress it', { skip: needsTar }, async () => {
     for (const [letter, program] of [
       ['J', 'xz'],
@@ -175,6 +193,7 @@ describe('an archive of GNU tar', () => {
     const file = `${folder}/both`
     const one = await importArchive(repository.access, { file, name: 'one', workers: 1 })
     const two = await importArchive(repository.access, { file, name: 'two', workers: 1, ignoreZeros: true })
+    assert.deepEqual([one.issues, two.issues], [1, 0])
     assert.equal(two.snapshot.stats.filesNew - one.snapshot.stats.filesNew, 11)
   })
 })

@@ -127,6 +127,17 @@ describe('an archive of zip', { skip: needsZip }, () => {
   }
 })
 
+describe('an archive that zip made of its standard input', { skip: needsZip }, () => {
+  it('has a file, as for unzip, though zip says that it is a FIFO', async () => {
+    const folder = newFolder()
+    execFileSync('sh', ['-c', 'echo piped | zip -q a.zip - && mkdir out && unzip -qXK a.zip -d out'], { cwd: folder })
+    const repository = await TestRepository.create({ encryption: 'none' })
+    const want = await createFrom(repository, `${folder}/out`)
+    const got = await importArchive(repository.access, { file: `${folder}/a.zip`, name: 'imported', workers: 1 })
+    assert.deepEqual([got.issues, got.snapshot.tree], [0, want.snapshot.tree])
+  })
+})
+
 /** In a process of its own: under the test runner each promise costs ten times as much. */
 const MANY = `
 import { writeFileSync } from 'node:fs'

@@ -8,11 +8,11 @@ import { TarReader } from '../../src/archives/tar-reader.ts'
 import { encodeHeader } from '../../src/archives/tar/header.ts'
 import { encodePax } from '../../src/archives/tar/pax.ts'
 import { ZipWriter } from '../../src/archives/zip-writer.ts'
+import { sourceOf } from '../../src/base/byte-stream.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
 import type { CreateEvent, CreateResult } from '../../src/operations/create.ts'
 import { importArchive } from '../../src/operations/import.ts'
 import { listEntries, listSnapshots } from '../../src/operations/list.ts'
-import { bytesOf } from '../../src/sources/testing.ts'
 import { TestRepository, expectSound, issuesOf, newFolder } from '../testing.ts'
 
 interface Member {
@@ -157,8 +157,9 @@ describe('a hostile tar', () => {
     const bad = tarOf({ path: 'f', content: 'x' }, { path: 'g', content: 'y' })
     bad[1024] = 0x68
     await expectRefused(bad, /the header at byte 1024 has a wrong checksum/)
-    await expectRefused(Buffer.from('no archive at all'.repeat(100)), /it is no tar archive/)
-    await expectRefused(Buffer.alloc(0), /cut off: it ends at byte 0/)
+    for (const text of ['no archive at all', 'no archive at all'.repeat(100)])
+      await expectRefused(Buffer.from(text), /it is neither a tar nor a zip archive/)
+    await expectRefused(Buffer.alloc(0), /it is empty/)
   })
 
   it('is refused when sizes lie', async () => {
@@ -173,7 +174,7 @@ describe('a hostile tar', () => {
     await expectRefused(tarOf(sparseMember('1\n0\n20\n')), /has 10 bytes of data, its map says 20/)
     await expectRefused(tarOf(sparseMember('2\n100\n5\n50\n5\n')), /makes no sense at byte 50/)
     await expectRefused(tarOf(sparseMember('1\n995\n10\n')), /makes no sense at byte 995/)
-    await expectRefused(tarOf(sparseMember('99999999\n0\n')), /more than 262144 stretches/)
+    await expectRefused(tarOf(sparseMember('99999999\n0\n')), /more than 262144 stretches/, 'FORMAT_UNSUPPORTED')
     await expectRefused(tarOf(sparseMember('9\n0\n10\n')), /is not complete/)
     await expectRefused(tarOf(sparseMember('x\n')), /is not complete/)
     await expectRefused(tarOf(sparseMember('')), /is not complete/)
@@ -183,6 +184,8 @@ describe('a hostile tar', () => {
       ['GNU.sparse.map', '0,1,50'],
     ] as const
     await expectRefused(tarOf({ path: 'f', content: 'x', pax: old }), /is not complete/)
+    // Star's own format has its map elsewhere in the header.
+    await expectRefused(tarOf({ path: 'f', type: 'S', content: 'x' }), /of a format that is not known/)
     // A file of a petabyte costs nothing but its map.
     const { paths } = await tryImport(tarOf(sparseMember('1\n0\n10\n', String(2 ** 50))))
     assert.deepEqual(paths, ['f'])
@@ -200,6 +203,36 @@ describe('a hostile tar', () => {
       /where an entry should begin/,
     )
     await expectRefused(tarOf({ path: 'v', type: 'M', content: 'x' }), /from another volume/)
+    const volume = encodePax([['GNU.volume.filename', Buffer.from('f')]])
+    const part = { path: 'GNUFileParts/f.2', content: 'the end of it' }
+    await expectRefused(tarOf({ path: 'g', type: 'g', content: volume }, part), /from another volume/)
+  })
+
+  it('has devices, and attributes, that no system has', async () => {
+    const device = member({ path: 'd', type: '3' })
+    const negative = Buffer.concat([device, END])
+    negative.write('ffffffffffffffff', 329, 'hex')
+    negative.write('        ', 148)
+    const sum = negative.subarray(0, 512).reduce((total, byte) => total + byte, 0)
+    negative.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+    await expectRefused(negative, /is a device -1:0, which no system has/)
+
+    // GNU tar would read no further than to the first of them, were they exported again.
+    const pax = [
+      ['SCHILY.xattr.', 'x'],
+      ['SCHILY.xattr.user.a\0b', 'x'],
+      ['SCHILY.xattr.user.good', 'x'],
+      ['SCHILY.acl.ace', 'owner@:rw-p--aARWcCos:-------:allow'],
+    ] as const
+    const { events, issues, paths } = await tryImport(tarOf({ path: 'f', content: 'x', pax }))
+    assert.deepEqual([paths, issues, issuesOf(events)], [['f'], 2, ['LOST f', 'LOST f']])
+  })
+
+  it('has more behind its end mark, and whoever did not mean that is told', async () => {
+    const { events, paths } = await tryImport(Buffer.concat([tarOf({ path: 'f' }), tarOf({ path: 'g' })]))
+    assert.deepEqual([paths, issuesOf(events)], [['f'], ['LOST f']])
+    const padded = await tryImport(Buffer.concat([tarOf({ path: 'f' }), Buffer.alloc(3 << 20)]))
+    assert.equal(padded.issues, 0)
   })
 
   it('has names and paths that no file system takes', async () => {
@@ -237,7 +270,7 @@ describe('a hostile tar', () => {
 })
 
 async function readAll(archive: Buffer): Promise<void> {
-  for await (const { content, contentBytes } of new TarReader(bytesOf(archive)))
+  for await (const { content, contentBytes } of new TarReader(sourceOf(archive)))
     await content?.read(new Uint8Array(contentBytes))
 }
 

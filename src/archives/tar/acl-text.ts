@@ -70,17 +70,31 @@ const WORDS: Readonly<Record<number, string>> = {
 
 /** The text of an ACL, with numbers for names; `undefined` for bytes that are none. */
 export function aclToText(bytes: Uint8Array): string | undefined {
+  const lines = entriesOf(bytes)?.map(({ tag, permissions, id }) => {
+    const name = tag === TAGS.USER || tag === TAGS.GROUP ? String(id) : ''
+    const letters = `${permissions & 4 ? 'r' : '-'}${permissions & 2 ? 'w' : '-'}${permissions & 1 ? 'x' : '-'}`
+    return `${WORDS[tag]}${name}:${letters}\n`
+  })
+  return lines?.join('')
+}
+
+/** The permission bits of a mode that this ACL stands for: the group's are those of the mask. `undefined` for bytes that are none. */
+export function aclToMode(bytes: Uint8Array): number | undefined {
+  const entries = entriesOf(bytes)
+  const find = (wanted: number): number | undefined => entries?.find(({ tag }) => tag === wanted)?.permissions
+  const [user, group, other] = [find(TAGS.USER_OBJ), find(TAGS.MASK) ?? find(TAGS.GROUP_OBJ), find(TAGS.OTHER)]
+  if (user === undefined || group === undefined || other === undefined) return undefined
+  return (user << 6) | (group << 3) | other
+}
+
+function entriesOf(bytes: Uint8Array): AclEntry[] | undefined {
   const acl = Buffer.from(bytes)
   if (acl.length < 12 || (acl.length - 4) % 8 !== 0 || acl.readUInt32LE() !== VERSION) return undefined
-  const lines: string[] = []
+  const entries: AclEntry[] = []
   for (let at = 4; at < acl.length; at += 8) {
-    const tag = acl.readUInt16LE(at)
-    const permissions = acl.readUInt16LE(at + 2)
-    const word = WORDS[tag]
-    if (word === undefined || permissions > 7) return undefined
-    const name = tag === TAGS.USER || tag === TAGS.GROUP ? String(acl.readUInt32LE(at + 4)) : ''
-    const letters = `${permissions & 4 ? 'r' : '-'}${permissions & 2 ? 'w' : '-'}${permissions & 1 ? 'x' : '-'}`
-    lines.push(`${word}${name}:${letters}\n`)
+    const [tag, permissions, id] = [acl.readUInt16LE(at), acl.readUInt16LE(at + 2), acl.readUInt32LE(at + 4)]
+    if (WORDS[tag] === undefined || permissions > 7) return undefined
+    entries.push({ tag, permissions, id })
   }
-  return lines.join('')
+  return entries
 }

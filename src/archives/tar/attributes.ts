@@ -1,7 +1,7 @@
 import { fromRawName, toRawName } from '../../base/raw-name.ts'
 import { FILE_FLAGS } from '../../platform/file-flags.ts'
 import type { ArchiveXattr } from '../archive-entry.ts'
-import { aclFromText, aclToText } from './acl-text.ts'
+import { aclFromText, aclToMode, aclToText } from './acl-text.ts'
 import type { PaxRecords } from './pax.ts'
 
 /*
@@ -11,8 +11,9 @@ import type { PaxRecords } from './pax.ts'
 
 const XATTR = 'SCHILY.xattr.'
 const SELINUX = { record: 'RHT.security.selinux', xattr: 'security.selinux' } as const
+const ACCESS_ACL = 'system.posix_acl_access'
 const ACLS = [
-  ['SCHILY.acl.access', 'system.posix_acl_access'],
+  ['SCHILY.acl.access', ACCESS_ACL],
   ['SCHILY.acl.default', 'system.posix_acl_default'],
 ] as const
 const FLAGS = [
@@ -33,12 +34,18 @@ const FLAG_WORDS = new Map<string, number>([
 /**
  * The extended attributes that records tell of. Bytes count more than text that says the same.
  *
- * @param onLoss told of an ACL that cannot be understood here
+ * @param onLoss told of what cannot be understood here
  */
 export function xattrsOf(records: PaxRecords, onLoss: (kind: string) => void): ArchiveXattr[] | undefined {
   let xattrs: Map<string, Buffer> | undefined
   const add = (name: string, value: Buffer): void => void (xattrs ??= new Map()).set(name, value)
-  for (const [key, value] of records) if (key.startsWith(XATTR)) add(decodeName(key.slice(XATTR.length)), value)
+  for (const [key, value] of records) {
+    if (!key.startsWith(XATTR)) continue
+    const name = decodeName(key.slice(XATTR.length))
+    if (name === '' || name.includes('\0')) onLoss('extended attributes without a proper name')
+    else add(name, value)
+  }
+  if (records.has('SCHILY.acl.ace')) onLoss('NFSv4 ACLs')
   for (const [key, name] of ACLS) {
     const text = records.get(key)
     if (!text || xattrs?.has(name)) continue
@@ -49,6 +56,13 @@ export function xattrsOf(records: PaxRecords, onLoss: (kind: string) => void): A
   const label = records.get(SELINUX.record)
   if (label && !xattrs?.has(SELINUX.xattr)) add(SELINUX.xattr, Buffer.concat([label, Buffer.of(0)]))
   return xattrs && [...xattrs].map(([name, value]) => ({ name, value }))
+}
+
+/** The mode of an entry: what an ACL says of it counts, since some programs put the bits of the group where those of the mask belong. */
+export function modeOf(mode: number, xattrs: readonly ArchiveXattr[] | undefined): number {
+  const acl = xattrs?.find(({ name }) => name === ACCESS_ACL)
+  const permissions = acl && aclToMode(acl.value)
+  return permissions === undefined ? mode : (mode & 0o7000) | permissions
 }
 
 /** The records that tell of extended attributes. */

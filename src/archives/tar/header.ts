@@ -32,25 +32,24 @@ export interface TarHeader {
 const MAGIC = 257
 const CHECKSUM = 148
 
-/** Whether a block is all zeros, as those at the end of an archive. */
-export function isZeroBlock(block: Buffer): boolean {
-  for (let at = 0; at < BLOCK_BYTES; at += 4) if (block.readUInt32LE(at) !== 0) return false
-  return true
-}
-
 /** Whether a block is a header: its checksum is right. */
 export function isHeader(block: Buffer): boolean {
-  const stored = field(block, CHECKSUM, 8).toString('latin1').trim()
+  const stored = textField(block, CHECKSUM, 8).toString('latin1').trim()
   if (!/^[0-7]+$/.test(stored)) return false
   const sum = Number.parseInt(stored, 8)
   // Some old programs summed up signed bytes.
   return sum === checksum(block, false) || sum === checksum(block, true)
 }
 
+/** What something is refused with that does not begin as an archive does. */
+export function noArchive(): Error {
+  return damagedArchive('it is neither a tar nor a zip archive')
+}
+
 /** @throws {CairnError} `ARCHIVE_CORRUPT` when the block is no header */
 export function decodeHeader(block: Buffer, position: number): TarHeader {
   const where = `the header at byte ${position}`
-  if (!isHeader(block)) throw damagedArchive(position === 0 ? 'it is no tar archive' : `${where} has a wrong checksum`)
+  if (!isHeader(block)) throw position === 0 ? noArchive() : damagedArchive(`${where} has a wrong checksum`)
   const magic = block.toString('latin1', MAGIC, MAGIC + 8)
   const dialect = magic === 'ustar  \0' ? 'gnu' : magic.startsWith('ustar') ? 'ustar' : 'old'
   const hasOwners = dialect !== 'old'
@@ -96,13 +95,11 @@ function requireSize(size: number, where: string): number {
   return size
 }
 
-function field(block: Buffer, at: number, length: number): Buffer {
+function textField(block: Buffer, at: number, length: number): Buffer {
   const bytes = block.subarray(at, at + length)
   const end = bytes.indexOf(0)
   return end < 0 ? bytes : bytes.subarray(0, end)
 }
-
-const textField = field
 
 function checksum(block: Buffer, signed: boolean): number {
   let sum = 8 * 0x20 // the checksum itself counts as blanks

@@ -1,4 +1,5 @@
 import type { Hole } from '../../base/hole.ts'
+import { CairnError } from '../../base/errors.ts'
 import { damagedArchive } from '../archive-error.ts'
 import { BLOCK_BYTES, decodeNumber } from './header.ts'
 import { type PaxRecords, decodeCount } from './pax.ts'
@@ -138,5 +139,8 @@ function toExtents(numbers: readonly number[]): Extent[] {
 }
 
 function tooMany(path: string): Error {
-  return damagedArchive(`the sparse file ${path} has more than ${MAX_EXTENTS} stretches of data`)
+  return new CairnError(
+    'FORMAT_UNSUPPORTED',
+    `Cannot read the archive: the sparse file ${path} has more than ${MAX_EXTENTS} stretches of data; extract it, and back up the folder`,
+  )
 }

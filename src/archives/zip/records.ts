@@ -38,9 +38,9 @@ const VERSION = { plain: 20, zip64: 45 } as const
 /** Made on Unix, so that the upper half of the attributes is a mode. */
 const MADE_BY = (3 << 8) | 45
 
-/** Whether sizes need 64 bits; of a streamed member, whether they may. */
+/** Whether sizes need 64 bits; of a streamed member, whether they may, which has to be said before it is stored. */
 function isLarge({ sizeBytes, storedBytes, isStreamed }: ZipMember): boolean {
-  return Math.max(sizeBytes, storedBytes) >= (isStreamed ? NEARLY_MAX_32 : MAX_32)
+  return isStreamed ? sizeBytes >= NEARLY_MAX_32 : Math.max(sizeBytes, storedBytes) >= MAX_32
 }
 
 export function encodeLocalHeader(member: ZipMember): Buffer {

@@ -1,5 +1,5 @@
 import { type Entry, type ZipFile, fromRandomAccessReaderPromise } from 'yauzl'
-import type { ByteSource, RandomSource } from '../../base/byte-stream.ts'
+import { type ByteSource, type RandomSource, sourceOf } from '../../base/byte-stream.ts'
 import { CairnError, errnoOf } from '../../base/errors.ts'
 import { toPrintable } from '../../base/raw-name.ts'
 import { ReadableSource } from '../../base/readable-source.ts'
@@ -144,16 +144,5 @@ class CheckedSource implements ByteSource {
       if (error instanceof CairnError || errnoOf(error) !== undefined) throw error
       throw damagedArchive(`${toPrintable(this.#want.path)} cannot be decompressed`, error)
     }
-  }
-}
-
-function sourceOf(bytes: Buffer): ByteSource {
-  let at = 0
-  return {
-    async read(target) {
-      const count = bytes.copy(target, 0, at)
-      at += count
-      return count
-    },
   }
 }

@@ -31,6 +31,7 @@ describe('isoTime()', () => {
     assert.equal(isoTimeOfNs(1_795_264_245_123_456_789n), '2026-11-21T13:30:45.123457')
     assert.equal(isoTimeOfNs(1_795_264_244_999_999_500n), '2026-11-21T13:30:45.000000')
     assert.equal(isoTimeOfNs(-1000n), '1970-01-01T00:59:59.999999')
+    for (const ns of [10n ** 24n, -(10n ** 24n)]) assert.equal(isoTimeOfNs(ns), 'unknown')
   })
 })
 

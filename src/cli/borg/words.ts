@@ -1,5 +1,5 @@
 /** How Borg writes sizes, times, durations and command lines. */
-import { strftime } from '../../config/strftime.ts'
+import { strftime, UNKNOWN_TIME } from '../../config/strftime.ts'
 import { printable } from '../output/text.ts'
 
 const DECIMAL = ['', 'k', 'M', 'G', 'T', 'P', 'E', 'Z', 'Y']
@@ -37,7 +37,8 @@ export function isoTimeOfNs(ns: bigint): string {
   const micros = Math.trunc(seconds) * 1_000_000 + roundHalfEven((seconds % 1) * 1e6)
   const whole = Math.floor(micros / 1_000_000)
   const fraction = String(micros - whole * 1_000_000).padStart(6, '0')
-  return `${strftime('%Y-%m-%dT%H:%M:%S', whole * 1000, 'local')}.${fraction}`
+  const time = strftime('%Y-%m-%dT%H:%M:%S', whole * 1000, 'local')
+  return time === UNKNOWN_TIME ? time : `${time}.${fraction}`
 }
 
 function roundHalfEven(value: number): number {
