@@ -91,5 +91,10 @@ export class BorgHost {
 }
 
 function environment({ env }: HostOptions): Record<string, string> {
-  return { PATH: '/mnt/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', BORG_BASE_DIR: '/mnt/base', ...env }
+  return {
+    PATH: '/mnt/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+    BORG_BASE_DIR: '/mnt/base',
+    XDG_CONFIG_HOME: '/mnt/base',
+    ...env,
+  }
 }
