@@ -266,6 +266,26 @@ describe('a mounted repository', { skip: SKIP_UNLESS_FUSE }, () => {
     assert.match(stderr(), /^cairn: mounted on [^\n]*\n$/)
   })
 
+  it('fails while the repository is not there, and goes on when it is again', async (t) => {
+    const source = newFolder()
+    const content = testBytes('away', 1 << 20)
+    for (const name of ['read', 'unread']) writeFileSync(`${source}/${name}`, content.subarray(name.length))
+    const repository = await newPlain()
+    await repository.create([source], { name: 'one' })
+    const { directory, stderr } = await mount(t, [repository.location])
+    readdirSync(`${directory}/one${source}`)
+    const elsewhere = `${newFolder()}/repo`
+    renameSync(repository.location, elsewhere)
+    assert.throws(() => readFileSync(`${directory}/one${source}/unread`), { code: 'EIO' })
+    // What was there last is shown.
+    await until(() => readdirSync(directory).includes('one') && stderr().includes('cannot read the repository: '))
+    assert.match(stderr(), /cannot read one[^\n]*\/unread: Cannot read packs\//)
+    renameSync(elsewhere, repository.location)
+    assert.deepEqual(readFileSync(`${directory}/one${source}/unread`), content.subarray('unread'.length))
+    await repository.create([source], { name: 'two' })
+    await until(() => existsSync(`${directory}/two`))
+  })
+
   it('shows those that options choose', async (t) => {
     const source = newFolder()
     const repository = await newPlain()

@@ -100,14 +100,19 @@ export class FixedListing implements Listing {
   }
 
   async from(position: number): Promise<Iterable<Listed>> {
-    return this.#entries.slice(position).map(([name, entry], i) => ({
-      name,
-      entry,
-      inode: entry.id,
-      next: position + i + 1,
-      statNow: () => undefined,
-    }))
+    return this.#listed(position)
   }
+
+  *#listed(position: number): Generator<Listed> {
+    for (let i = position; i < this.#entries.length; i++) {
+      const [name, entry] = this.#entries[i] as readonly [string, Entry]
+      yield { name, entry, inode: entry.id, next: i + 1, statNow: notNow }
+    }
+  }
+}
+
+function notNow(): undefined {
+  return undefined
 }
 
 /** What folders and links have that the mount itself makes. */

@@ -13,6 +13,8 @@ import type { DecodeInit, DecodedSegment } from './worker.ts'
 const MAX_BYTES = 64 << 20
 /** Segments read ahead that nobody has asked for yet. */
 const MAX_AHEAD = 6
+/** Segments that are being fetched or decoded, sealed and in plain, whoever waits for more: 8 MiB each at most, as a rule. */
+const MAX_FETCHES = 8
 
 interface Cached {
   readonly segment: Promise<DecodedSegment>
@@ -53,8 +55,8 @@ export class SegmentCache implements AsyncDisposable {
   readonly #options: SegmentCacheOptions
   readonly #pool: WorkerPool<SealedSegment, DecodedSegment>
   readonly #cached = new Map<string, Cached>()
-  readonly #idle: number[]
-  readonly #waiting: ((worker: number) => void)[] = []
+  readonly #fetches = new Slots(MAX_FETCHES)
+  readonly #workers: Slots
   #bytes = 0
   #ahead = 0
 
@@ -65,7 +67,7 @@ export class SegmentCache implements AsyncDisposable {
       count: options.workers,
       init: { keys: options.repository.keys } satisfies DecodeInit,
     })
-    this.#idle = Array.from({ length: options.workers }, (_, worker) => worker)
+    this.#workers = new Slots(options.workers)
   }
 
   /**
@@ -134,20 +136,17 @@ export class SegmentCache implements AsyncDisposable {
     return cached
   }
 
-  async #decode({ pack, packKey, header, segmentOffset, segmentBytes }: ChunkAddress): Promise<DecodedSegment> {
+  #decode({ pack, packKey, header, segmentOffset, segmentBytes }: ChunkAddress): Promise<DecodedSegment> {
     const { repository, signal } = this.#options
     const range = { offset: segmentOffset, length: segmentBytes }
-    const bytes = await getPackRange(repository.storage, { pack, packKey }, range, { signal })
-    const worker = this.#idle.pop() ?? (await new Promise<number>((resolve) => this.#waiting.push(resolve)))
-    try {
+    return this.#fetches.use(async () => {
+      const bytes = await getPackRange(repository.storage, { pack, packKey }, range, { signal })
       const isWhole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength
       const transfer = isWhole && bytes.buffer instanceof ArrayBuffer ? [bytes.buffer] : []
-      return await this.#pool.run(worker, { pack, header, offset: segmentOffset, bytes }, { transfer })
-    } finally {
-      const next = this.#waiting.shift()
-      if (next) next(worker)
-      else this.#idle.push(worker)
-    }
+      return this.#workers.use((worker) =>
+        this.#pool.run(worker, { pack, header, offset: segmentOffset, bytes }, { transfer }),
+      )
+    })
   }
 
   #makeRoom(): void {
@@ -165,6 +164,27 @@ export class SegmentCache implements AsyncDisposable {
     if (cached.isAhead) this.#ahead--
     cached.isDropped = true
     letGo(cached)
+  }
+}
+
+/** Lets so many do something at a time, in the order in which they come. */
+class Slots {
+  readonly #free: number[]
+  readonly #waiting: ((slot: number) => void)[] = []
+
+  constructor(count: number) {
+    this.#free = Array.from({ length: count }, (_, slot) => slot)
+  }
+
+  async use<T>(action: (slot: number) => Promise<T>): Promise<T> {
+    const slot = this.#free.pop() ?? (await new Promise<number>((resolve) => this.#waiting.push(resolve)))
+    try {
+      return await action(slot)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next(slot)
+      else this.#free.push(slot)
+    }
   }
 }
 

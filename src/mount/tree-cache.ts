@@ -40,7 +40,7 @@ export class TreeCache {
   /** The node of this name in a directory. @throws {CairnError} `DATA_CORRUPT`, and what `load` throws */
   async find(tree: ChunkId, name: string): Promise<TreeNode | undefined> {
     const top = await this.#part(tree)
-    const below = top.parts.find(({ lastName }) => compareRawNames(name, lastName) <= 0)
+    const below = partOf(top.parts, name)
     if (top.parts.length > 0 && !below) return undefined
     const part = below ? await this.#part(below.id) : top
     part.byName ??= new Map(part.nodes.map((node) => [node.name, node]))
@@ -101,6 +101,18 @@ export class TreeCache {
     this.#bytes -= this.#cached.get(name)?.bytes ?? 0
     this.#cached.delete(name)
   }
+}
+
+/** The first part whose last name does not come before `name`, by bisection: a million names have a thousand parts. */
+function partOf(parts: readonly TreePart[], name: string): TreePart | undefined {
+  let low = 0
+  let high = parts.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareRawNames((parts[middle] as TreePart).lastName, name) < 0) low = middle + 1
+    else high = middle
+  }
+  return parts[low]
 }
 
 function* positioned(nodes: readonly TreeNode[], part: number, start: number): Generator<PositionedNode> {

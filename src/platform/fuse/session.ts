@@ -273,7 +273,7 @@ export class FuseSession<Node extends FuseNode, File, Folder> {
         const sizeBytes = body.readUInt32LE(0)
         const xattrs = await fileSystem.readXattrs(this.#nodeOf(request))
         const value = xattrs.find((xattr) => xattr.name === name)?.value
-        if (!value) throw failure(ENODATA)
+        if (!value) throw NO_DATA
         return fitting(Buffer.from(value), sizeBytes)
       }
       case OPCODES.LISTXATTR: {
@@ -360,6 +360,9 @@ const SEEK_WHAT: Readonly<Record<number, 'data' | 'hole'>> = { 3: 'data', 4: 'ho
 function failure(errno: number): Error {
   return systemError(errno, 'fuse')
 }
+
+/** Made once: ls(1) asks twice for every file. */
+const NO_DATA = failure(ENODATA)
 
 function handleIn<T>(handles: ReadonlyMap<bigint, T>, body: Buffer): T {
   const found = handles.get(body.readBigUInt64LE(0))
