@@ -5,7 +5,7 @@ import type { CreateEvent, CreateResult, EntryStatus } from '../operations/creat
 import { formatCount, formatDuration, plural } from './output/format.ts'
 import { reportIssue, reportWarning } from './output/issue.ts'
 import type { Output } from './output/output.ts'
-import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
+import { fileStatusFields, Progress, type ProgressMeter } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
 import { totalsJson } from './output/record-json.ts'
 import { archiveStats } from './output/stats-block.ts'
@@ -129,9 +129,7 @@ function entryJson(event: CreateEvent & { type: 'entry' }): object {
 function statusJson(meter: ProgressMeter): object {
   const counters = meter.counters
   return {
-    ...statusFields(meter),
-    files_done: counters?.filesDone ?? 0,
-    bytes_done: counters?.bytesDone ?? 0,
+    ...fileStatusFields(meter),
     error_count: counters?.issues ?? 0,
     ...(counters?.currentPath ? { current_files: [counters.currentPath.toWellFormed()] } : {}),
   }

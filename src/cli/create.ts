@@ -129,6 +129,11 @@ async function run(
   const patterns = parsePatternOptions(patternOptions)
   const paths = [...selection.rest, ...patterns.roots]
   const pipe = pipeOf(selection.rest, options)
+  if (pipe && patterns.roots.length > 0)
+    throw new CairnError(
+      'INVALID_ARGUMENT',
+      "Cannot save what a pipe gives together with folders: leave 'R' out of the patterns",
+    )
   if (paths.length === 0) {
     const advice = values[0]?.includes('::')
       ? `if '${values[0]}' is one, write it after --`

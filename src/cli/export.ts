@@ -9,11 +9,11 @@ import { parseCount } from './option-values.ts'
 import { formatDuration, plural } from './output/format.ts'
 import { reportWarning } from './output/issue.ts'
 import { ReaderGone } from './output/output.ts'
-import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
+import { fileStatusFields, Progress } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 import { addPatternOptions } from './pattern-options.ts'
-import { snapshotPaths } from './positionals.ts'
+import { pathsInSnapshot } from './positionals.ts'
 
 interface ExportCommandOptions extends ArchiveCommandOptions {
   readonly force?: true
@@ -72,10 +72,10 @@ async function run(
     throw new CairnError('INVALID_ARGUMENT', 'Cannot write an archive to a terminal: name a file, or pipe it somewhere')
   // What goes to standard output must be alone there.
   const listEntries = !isStream && (options.list === true || (output.settings.json && output.settings.verbose))
-  const progress = new Progress(output, statusJson)
+  const progress = new Progress(output, fileStatusFields)
   const given: ExportOptions = {
     snapshot,
-    paths: pathsOf(rest),
+    paths: pathsInSnapshot(rest),
     patterns,
     ...(await formatOf(context, file, options)),
     target: isStream ? { sink: standardOutput(context) } : { file, replace: options.force === true },
@@ -142,18 +142,8 @@ function report({ output }: CommandContext, file: string, result: ExportResult):
   }
 }
 
-/** Patterns are passed on as they are. */
-export function pathsOf(rest: readonly string[]): string[] {
-  return rest.some((path) => /^[\p{L}\p{N}]{2}:/u.test(path)) ? [...rest] : snapshotPaths(rest)
-}
-
 function entryJson({ path, sizeBytes }: ExportEvent & { type: 'entry' }): object {
   return { message_type: 'verbose_status', action: 'exported', ...rawField('item', path), size: sizeBytes }
-}
-
-function statusJson(meter: ProgressMeter): object {
-  const counters = meter.counters
-  return { ...statusFields(meter), files_done: counters?.filesDone ?? 0, bytes_done: counters?.bytesDone ?? 0 }
 }
 
 function summaryJson(file: string, result: ExportResult): object {

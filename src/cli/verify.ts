@@ -5,7 +5,7 @@ import { addArchiveOptions, type ArchiveCommandOptions, parseTarFilter } from '.
 import type { CommandContext, DefineCommand } from './context.ts'
 import { EXIT_WARNINGS } from './exit-codes.ts'
 import { plural } from './output/format.ts'
-import { Progress, statusFields, type ProgressMeter } from './output/progress.ts'
+import { fileStatusFields, Progress } from './output/progress.ts'
 import { rawField } from './output/raw-json.ts'
 import { printable } from './output/text.ts'
 
@@ -50,7 +50,7 @@ async function run(
   if (selection && snapshot === undefined)
     throw new CairnError('INVALID_ARGUMENT', 'Cannot verify: no snapshot was named; write FILE REPO::SNAPSHOT')
   const { verifyArchive } = await world.operations.verify()
-  const progress = new Progress(output, statusJson)
+  const progress = new Progress(output, fileStatusFields)
   let result: VerifyResult
   try {
     result = await verifyArchive({
@@ -87,11 +87,6 @@ function report(context: CommandContext, file: string, result: VerifyResult): vo
       `${printable(file)} is unverified: without ${printable(file)}.meta.json nothing says what it should be`,
     )
   context.exitCode = EXIT_WARNINGS
-}
-
-function statusJson(meter: ProgressMeter): object {
-  const counters = meter.counters
-  return { ...statusFields(meter), files_done: counters?.filesDone ?? 0, bytes_done: counters?.bytesDone ?? 0 }
 }
 
 function summaryJson(file: string, result: VerifyResult): object {

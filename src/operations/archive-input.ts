@@ -4,7 +4,7 @@ import { CairnError, errnoOf } from '../base/errors.ts'
 import { toPrintable } from '../base/raw-name.ts'
 import { Sha256 } from '../codec/sha256.ts'
 import { describeSystemError } from '../platform/files.ts'
-import { openInputStream, openRandomInput, standardInput } from '../platform/input-stream.ts'
+import { openInputStream, standardInput } from '../platform/input-stream.ts'
 import type { ArchiveInput } from '../sources/archive-source.ts'
 import { type ReadSidecar, sidecarPath } from './sidecar.ts'
 
@@ -40,8 +40,6 @@ export class SummedSource implements ByteSource {
 export interface ArchiveFile extends Disposable {
   readonly stream: ByteSource
   readonly random: RandomSource | undefined
-  /** Size of a file. */
-  readonly sizeBytes: number | undefined
 }
 
 /**
@@ -52,18 +50,14 @@ export interface ArchiveFile extends Disposable {
 export function openArchiveFile(file: string, options: AbortOptions): ArchiveFile {
   try {
     const input = file === '-' ? standardInput(options) : openInputStream(file, options)
-    const random = file === '-' || input.sizeBytes === undefined ? undefined : openRandomInput(file)
+    const { random } = input
     return {
       stream: { read: (target) => translated(file, input.read(target)) },
       random: random && {
         sizeBytes: random.sizeBytes,
         readAt: (target, position) => translated(file, random.readAt(target, position)),
       },
-      sizeBytes: input.sizeBytes,
-      [Symbol.dispose]() {
-        random?.[Symbol.dispose]()
-        input[Symbol.dispose]()
-      },
+      [Symbol.dispose]: () => input[Symbol.dispose](),
     }
   } catch (error) {
     throw toSourceError(file, error)

@@ -56,7 +56,8 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyResul
   const { file } = options
   const sidecar = loadSidecar(file)
   using opened = openAs(file, sidecar, options)
-  const { sizeBytes = 0, random } = opened
+  const { random } = opened
+  const { sizeBytes = 0 } = random ?? {}
   if (sidecar && sizeBytes !== sidecar.archiveSize) {
     throw differs('SIZE_DIFFERS', file, `it has ${sizeBytes} bytes, ${says(file)} ${sidecar.archiveSize}`)
   }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
-import { symlinkSync } from 'node:fs'
+import { renameSync, symlinkSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { text } from 'node:stream/consumers'
-import { openInputStream, openRandomInput } from './input-stream.ts'
+import { openInputStream } from './input-stream.ts'
 import { newDirectory, newFifo, newFile } from './testing.ts'
 
 const SCRIPT = `
@@ -71,7 +71,7 @@ describe('openInputStream()', () => {
       using input = openInputStream(at)
       const memory = Buffer.alloc(20)
       assert.equal(memory.toString('utf8', 0, await input.read(memory)), 'content')
-      assert.equal(input.sizeBytes, at === fifo ? undefined : 7)
+      assert.equal(input.random?.sizeBytes, at === fifo ? undefined : 7)
     }
     writer.kill()
     assert.throws(() => openInputStream(`${file}.missing`), { code: 'ENOENT' })
@@ -91,15 +91,19 @@ describe('openInputStream()', () => {
     spawn('sh', ['-c', 'sleep 0.3; printf content > "$1"', 'sh', fifo])
     assert.equal(memory.toString('utf8', 0, await reading), 'content')
   })
-})
 
-describe('openRandomInput()', () => {
-  it('reads anywhere, up to the end, and regular files only', async () => {
-    using input = openRandomInput(newFile('0123456789'))
+  it('reads a regular file anywhere too, as it was opened', async () => {
+    const file = newFile('0123456789')
+    using input = openInputStream(file)
+    const { random } = input
+    assert.equal(random?.sizeBytes, 10)
+    renameSync(newFile('another one of this name'), file)
     const memory = Buffer.alloc(4)
-    assert.deepEqual([await input.readAt(memory, 3), memory.toString()], [4, '3456'])
-    assert.deepEqual([await input.readAt(memory, 8), memory.toString('utf8', 0, 2)], [2, '89'])
-    assert.equal(await input.readAt(memory, 100), 0)
-    assert.throws(() => openRandomInput('/dev/null'), { code: 'ESPIPE' })
+    assert.deepEqual([await random.readAt(memory, 3), memory.toString()], [4, '3456'])
+    assert.deepEqual([await input.read(memory), memory.toString()], [4, '0123'])
+    assert.deepEqual([await random.readAt(memory, 8), memory.toString('utf8', 0, 2)], [2, '89'])
+    assert.equal(await random.readAt(memory, 100), 0)
+    using device = openInputStream('/dev/null')
+    assert.equal(device.random, undefined)
   })
 })

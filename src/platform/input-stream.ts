@@ -9,8 +9,8 @@ import { systemError } from './system-error.ts'
 
 /** Bytes of a file or of standard input. Throws system errors. To be disposed of, wherever it was left. */
 export interface InputStream extends ByteSource, Disposable {
-  /** Size of a regular file. */
-  readonly sizeBytes: number | undefined
+  /** The same bytes, of a regular file that was opened by its name. */
+  readonly random?: RandomSource | undefined
 }
 
 /** Opens a file that the user named, be it a symlink or a FIFO; `EISDIR` for a directory. */
@@ -23,29 +23,6 @@ export function openInputStream(path: string, options: AbortOptions = {}): Input
   } catch (error) {
     closeSync(fd)
     throw error
-  }
-}
-
-/** A regular file to be read anywhere. Throws system errors; `ESPIPE` for what is no regular file. To be disposed of. */
-export function openRandomInput(path: string): RandomSource & Disposable {
-  const fd = openSync(toSystemPath(path), 'r')
-  const stats = fstatSync(fd)
-  if (!stats.isFile()) {
-    closeSync(fd)
-    throw systemError('ESPIPE', 'read', path)
-  }
-  return {
-    sizeBytes: stats.size,
-    async readAt(target, position) {
-      let done = 0
-      while (done < target.length) {
-        const { bytesRead } = await readSome(fd, target, done, target.length - done, position + done)
-        if (bytesRead === 0) break
-        done += bytesRead
-      }
-      return done
-    },
-    [Symbol.dispose]: () => closeSync(fd),
   }
 }
 
@@ -66,14 +43,14 @@ function inputStream(fd: number, { signal }: AbortOptions): InputStream {
   if (fd === 0 && !stats.isFile()) {
     const source = new ReadableSource(process.stdin, { signal })
     return {
-      sizeBytes: undefined,
       read: (target) => source.read(target),
       [Symbol.dispose]: () => void process.stdin.destroy(),
     }
   }
+  const readAt = (target: Uint8Array, position: number): Promise<number> => readFile(fd, target, position, signal)
   return {
-    sizeBytes: stats.isFile() ? stats.size : undefined,
-    read: (target) => readFile(fd, target, signal),
+    random: fd !== 0 && stats.isFile() ? { sizeBytes: stats.size, readAt } : undefined,
+    read: (target) => readFile(fd, target, null, signal),
     [Symbol.dispose]: () => {
       if (fd !== 0) closeSync(fd)
     },
@@ -82,11 +59,18 @@ function inputStream(fd: number, { signal }: AbortOptions): InputStream {
 
 const readSome = promisify(read)
 
-async function readFile(fd: number, target: Uint8Array, signal: AbortSignal | undefined): Promise<number> {
+/** @param position `null`: where the last one ended */
+async function readFile(
+  fd: number,
+  target: Uint8Array,
+  position: number | null,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   let done = 0
   while (done < target.length) {
     throwIfAborted(signal)
-    const { bytesRead } = await readSome(fd, target, done, target.length - done, null)
+    const at = position === null ? null : position + done
+    const { bytesRead } = await readSome(fd, target, done, target.length - done, at)
     if (bytesRead === 0) break
     done += bytesRead
   }

@@ -19,7 +19,6 @@ const PIPE_BUFFER_BYTES = 256 << 10
 
 /** Reads a pipe or a socket, whose descriptor it takes over, into memory that is there already. To be disposed of. */
 export class PipeInput implements ByteSource, Disposable {
-  readonly sizeBytes = undefined
   readonly #socket: net.Socket
   readonly #signal: AbortSignal | undefined
   #target: Uint8Array | undefined

@@ -1,4 +1,5 @@
 import { type AbortOptions, throwIfAborted } from '../base/abort.ts'
+import { CairnError } from '../base/errors.ts'
 import type { ChunkId } from '../base/ids.ts'
 import { partsOfPath, toPrintable } from '../base/raw-name.ts'
 import type { ArchiveEntry } from '../archives/archive-entry.ts'
@@ -41,12 +42,14 @@ export interface EntryToWrite {
  * What is selected of a tree, as entries of an archive, in the order of the snapshot. Directories of which nothing is known but what is
  * in them are left out; whoever reads the archive makes them.
  *
- * @throws {CairnError} `NOT_FOUND` when one of `paths` is not there; `DATA_CORRUPT` at the first entry that is damaged, `CANCELLED`
+ * @throws {CairnError} `NOT_FOUND` when one of `paths` is not there; `INVALID_ARGUMENT` when `stripComponents` puts two entries in one
+ *   place; `DATA_CORRUPT` at the first entry that is damaged, `CANCELLED`
  */
 export async function* archiveEntries(options: ArchiveEntriesOptions): AsyncGenerator<EntryToWrite> {
   const { repository, tree, root, paths, select, stripComponents, signal } = options
   const source: ContentSource = { load: (id) => repository.readChunk(id, { signal }) }
   const links = new LinkNames(options)
+  const places = stripComponents > 0 ? new Places() : undefined
   if (root) {
     const entry = await toEntry(source, root, '.', '.')
     yield { entry, content: undefined, path: '.', isFile: false, isFurtherName: false }
@@ -57,6 +60,7 @@ export async function* archiveEntries(options: ArchiveEntriesOptions): AsyncGene
       if (!included || node.ancestor) continue
       const place = strip(path, stripComponents)
       if (place === '') continue
+      places?.take(place, node.type === 'dir' ? `${path}/` : path)
       const firstName = links.of(node, place)
       const isFile = node.type === 'file'
       const known = { path, isFile, isFurtherName: firstName !== undefined }
@@ -106,6 +110,22 @@ async function toEntry(source: ContentSource, node: TreeNode, path: string, plac
   }
 }
 
+/** Where entries have come to: one would replace another there, and what is a link to that would have its content. */
+class Places {
+  readonly #taken = new Map<string, string>()
+
+  /** @param path of a directory with a `/` behind it: directories may become one */
+  take(place: string, path: string): void {
+    const other = this.#taken.get(place)
+    if (other === undefined) this.#taken.set(place, path)
+    else if (!other.endsWith('/') || !path.endsWith('/'))
+      throw new CairnError(
+        'INVALID_ARGUMENT',
+        `Cannot export ${toPrintable(path)}: without its first names it comes to where ${toPrintable(other)} is; export them one after the other`,
+      )
+  }
+}
+
 /** Finds what a further name of a file is a link to: its first name, or, where that is not selected, the first that is. */
 class LinkNames {
   readonly #options: Pick<ArchiveEntriesOptions, 'paths' | 'select' | 'stripComponents'>
@@ -128,7 +148,7 @@ class LinkNames {
 }
 
 /** Whether a walk with these options comes across an entry and takes it. */
-export function isSelected(path: string, { paths, select }: Pick<ArchiveEntriesOptions, 'paths' | 'select'>): boolean {
+function isSelected(path: string, { paths, select }: Pick<ArchiveEntriesOptions, 'paths' | 'select'>): boolean {
   if (paths.length > 0 && !paths.some((wanted) => path === wanted || path.startsWith(`${wanted}/`))) return false
   if (!select) return true
   if (!select(path).included) return false

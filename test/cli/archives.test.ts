@@ -112,6 +112,8 @@ describe('cairn create with a pipe', () => {
       ['--content-from-command', '/r::n'],
       ['/r::n', '-', '--stdin-mode', '8'],
       ['-n', '/r::n', '-'],
+      ['/r::n', '-', '--pattern', 'R /etc'],
+      ['--content-from-command', '/r::n', '--pattern', 'R /etc', '--', 'date'],
     ])
       assert.equal((await run(['create', ...argv])).exitCode, 2, argv.join(' '))
   })

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib'
 import { TarReader } from '../../src/archives/tar-reader.ts'
 import { encodeHeader } from '../../src/archives/tar/header.ts'
 import { encodePax } from '../../src/archives/tar/pax.ts'
+import { ZipReader } from '../../src/archives/zip-reader.ts'
 import { ZipWriter } from '../../src/archives/zip-writer.ts'
 import { sourceOf } from '../../src/base/byte-stream.ts'
 import type { ErrorCode } from '../../src/base/errors.ts'
@@ -293,6 +294,14 @@ async function zipOf(...members: readonly { path: string; content: string; type?
   return Buffer.concat(parts)
 }
 
+async function readZip(bytes: Buffer): Promise<void> {
+  const source = {
+    sizeBytes: bytes.length,
+    readAt: async (target: Uint8Array, at: number) => bytes.copy(target, 0, at),
+  }
+  for await (const { content, contentBytes } of new ZipReader(source)) await content?.read(new Uint8Array(contentBytes))
+}
+
 describe('a hostile zip', () => {
   it('slips nowhere', async () => {
     const { paths, issues } = await tryImport(
@@ -366,5 +375,12 @@ describe('a hostile zip', () => {
         /cut off|central directory/,
       )
     await expectRefused(good.subarray(0, good.length - 30), /./)
+  })
+
+  it('is refused when it is cut off, wherever that is', async () => {
+    const whole = await zipOf({ path: 'a', content: 'x'.repeat(500) }, { path: 'l', content: 'a', type: 'symlink' })
+    for (let length = 0; length < whole.length; length++)
+      await assert.rejects(readZip(whole.subarray(0, length)), { code: 'ARCHIVE_CORRUPT' }, `${length}`)
+    await readZip(whole)
   })
 })

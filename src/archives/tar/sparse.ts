@@ -11,7 +11,7 @@ export interface Extent {
 }
 
 /** More than a file needs; a map that claims more would only use memory. */
-export const MAX_EXTENTS = 1 << 18
+const MAX_EXTENTS = 1 << 18
 
 /**
  * The holes between stretches of data.

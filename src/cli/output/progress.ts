@@ -199,3 +199,9 @@ export function statusFields(meter: ProgressMeter): Record<string, unknown> {
     ...(counters?.bytesTotal === undefined ? {} : { total_bytes: counters.bytesTotal }),
   }
 }
+
+/** `statusFields` of what goes over files and their bytes, with how much of that is done. */
+export function fileStatusFields(meter: ProgressMeter): Record<string, unknown> {
+  const { filesDone = 0, bytesDone = 0 } = meter.counters ?? {}
+  return { ...statusFields(meter), files_done: filesDone, bytes_done: bytesDone }
+}
