@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../base/clock.ts'
 import { FuseAdapter } from '../mount/fuse-adapter.ts'
 import { type MountIssue, type OpenMount, openMount } from '../mount/open-mount.ts'
 import { serveWebdav } from '../mount/webdav.ts'
-import { boundMemory } from '../platform/bounded-memory.ts'
+import { boundGarbage } from '../platform/bounded-garbage.ts'
 import { findMountPoint, mountFuse, unmountFuse } from '../platform/fuse.ts'
 import { currentUser } from '../platform/owners.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -114,7 +114,7 @@ async function withShown<T>(
 ): Promise<T> {
   const { stripComponents = 0, numericIds = false, uid, gid, umask = 0 } = options
   const { shows, paths } = selection(options)
-  boundMemory()
+  boundGarbage()
   const clock = access.clock ?? systemClock
   return withRepository(reconnecting(access, clock), async (repository) => {
     await repository.loadIndex(access)
